@@ -1,0 +1,1 @@
+//! A librkllmrt look-alike.

@@ -1,0 +1,64 @@
+//! What can go wrong between a job and its answer.
+
+use std::time::Duration;
+
+/// A job's failure. The gateway maps each kind to one HTTP status.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EngineError {
+    /// No model of that name in the catalogue.
+    #[error("the model `{model}` does not exist; known are: {known}")]
+    UnknownModel {
+        /// The name asked for.
+        model: String,
+        /// The names that would have worked.
+        known: String,
+    },
+    /// The prompt is longer than the model's context.
+    #[error(
+        "this model's maximum context length is {limit} tokens, but the messages and tools are {prompt} tokens long; shorten the conversation, offer fewer tools, or choose a conversion with a larger context"
+    )]
+    ContextLength {
+        /// Tokens of the prompt.
+        prompt: u32,
+        /// Tokens that fit, the answer included.
+        limit: u32,
+    },
+    /// The request cannot be put into a prompt for this model, e.g. an image for a text model.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The queue is full.
+    #[error("{waiting} requests are waiting for the NPU already; try again in {} s", retry_after.as_secs())]
+    QueueFull {
+        /// Jobs in the queue.
+        waiting: usize,
+        /// When a place is likely to be free.
+        retry_after: Duration,
+    },
+    /// The model could not be loaded.
+    #[error("the model `{model}` could not be loaded: {reason}")]
+    Load {
+        /// The model's id.
+        model: String,
+        /// The runtime's own words where there are any, with the cure where it is known.
+        reason: String,
+    },
+    /// The worker process ended or had to be ended during the run; the next request loads the model anew.
+    #[error("the engine worker of `{model}` {what}; the model will be loaded again for the next request")]
+    Worker {
+        /// The model's id.
+        model: String,
+        /// What happened to the worker, e.g. `was killed by signal 11`.
+        what: String,
+    },
+    /// The runtime reported that the run failed.
+    #[error("the runtime failed while running `{model}`: {reason}")]
+    Run {
+        /// The model's id.
+        model: String,
+        /// The runtime's own words where there are any.
+        reason: String,
+    },
+    /// rkgate is shutting down.
+    #[error("rkgate is shutting down")]
+    ShuttingDown,
+}

@@ -1,0 +1,96 @@
+//! What the gateway knows of engines: the model catalogue, residency, the queue and the supervision of workers.
+//!
+//! The gateway process never loads librkllmrt.so; one worker process per resident model does (`worker/`).
+//! This file is the border: the gateway uses [`Engine`], [`Job`] and [`Run`] and nothing else of this room.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::chat;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The request's id, for logs and traces.
+    pub id: String,
+    /// The model, by any name that the catalogue knows it by.
+    pub model: String,
+    /// What the model reads.
+    pub prompt: Prompt,
+    /// Sampling asked for; the engine says in [`Started::sampling`] what the runtime really uses.
+    pub sampling: chat::Sampling,
+    /// Limit of generated tokens; capped by what the context leaves.
+    pub max_tokens: Option<u32>,
+}
+
+/// What the model reads.
+#[derive(Debug, Clone)]
+pub enum Prompt {
+    /// A conversation, to be rendered by the model's chat template.
+    Chat(Arc<chat::Request>),
+    /// Raw text, tokenised as it is (`/v1/completions`).
+    Text(String),
+}
+
+/// A job that passed its context check and stands in the queue. Dropping it cancels the job in every phase.
+#[derive(Debug)]
+pub struct Run {
+    /// Tokens of the prompt.
+    pub prompt_tokens: u32,
+    /// Whether the rendered prompt ends inside a think block, so that the answer begins as thinking.
+    pub thinking_opened: bool,
+    /// What happens to the job, in order. Ends after [`Progress::Done`] or [`Progress::Failed`].
+    pub progress: tokio::sync::mpsc::Receiver<Progress>,
+    /// Cancels the job when dropped.
+    pub cancel: tokio_util::sync::DropGuard,
+}
+
+/// What happens to a job.
+#[derive(Debug)]
+pub enum Progress {
+    /// Waiting; `ahead` jobs will run before it. Sent on entry and whenever the place changes.
+    Queued {
+        /// Jobs before this one.
+        ahead: usize,
+    },
+    /// The model is being loaded for this job.
+    Loading,
+    /// The runtime has begun to read the prompt.
+    Started(Started),
+    /// One piece of the answer: whole characters, one or more tokens.
+    Piece {
+        /// The text, special tokens left out.
+        text: String,
+        /// Tokens that this piece stands for.
+        tokens: u32,
+    },
+    /// The run has ended well.
+    Done(Completion),
+    /// The run has failed; text sent before stands.
+    Failed(EngineError),
+}
+
+/// How a run began.
+#[derive(Debug, Clone, Copy)]
+pub struct Started {
+    /// Time from submission to the start of the run.
+    pub queued: Duration,
+    /// Sampling values that the runtime really uses.
+    pub sampling: chat::Sampling,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Completion {
+    /// `Stop` (end token) or `Length`.
+    pub finish: chat::FinishReason,
+    /// Exact counts; `reasoning` is left at 0 for the gateway to fill.
+    pub usage: chat::Usage,
+    /// Time the runtime spent on the prompt.
+    pub prefill: Duration,
+    /// Time the runtime spent on the answer.
+    pub decode: Duration,
+}
+
+mod error;
+
+pub use error::EngineError;

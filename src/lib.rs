@@ -1,0 +1,14 @@
+//! rkgate: the gateway between Open WebUI and small language models on Rockchip boards.
+//!
+//! `docs/architecture.md` is the map of these rooms and of the invariants that hold between them.
+
+#![forbid(unsafe_code)]
+
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod engine;
+pub mod gateway;
+pub mod telemetry;
+pub mod wire;
