@@ -43,7 +43,9 @@ pub enum EngineError {
         reason: String,
     },
     /// The worker process ended or had to be ended during the run; the next request loads the model anew.
-    #[error("the engine worker of `{model}` {what}; the model will be loaded again for the next request")]
+    #[error(
+        "the engine worker of `{model}` {what}; the model will be loaded again for the next request"
+    )]
     Worker {
         /// The model's id.
         model: String,

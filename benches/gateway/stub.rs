@@ -1,0 +1,100 @@
+//! An OpenAI-compatible upstream that costs next to nothing: canned answers, one thread per connection.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// Tokens of a streamed answer.
+pub(crate) const TOKENS: usize = 60;
+const GAP: Duration = Duration::from_millis(5);
+
+/// Serves until killed; prints its port first.
+pub(crate) fn serve() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+    println!("stub: {}", listener.local_addr().expect("address"));
+    for stream in listener.incoming().flatten() {
+        thread::spawn(move || {
+            let _ = connection(stream);
+        });
+    }
+}
+
+/// Microseconds since the epoch: sent in every token, so that the receiver knows its age.
+pub(crate) fn now_micros() -> u128 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("clock")
+        .as_micros()
+}
+
+fn connection(stream: TcpStream) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut reader = BufReader::with_capacity(128 * 1024, stream.try_clone()?);
+    let mut writer = stream;
+    let mut body = Vec::new();
+    loop {
+        let mut first = String::new();
+        if reader.read_line(&mut first)? == 0 {
+            return Ok(());
+        }
+        let mut length = 0;
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line)?;
+            if line.trim().is_empty() {
+                break;
+            }
+            if let Some((name, value)) = line.split_once(':') {
+                if name.eq_ignore_ascii_case("content-length") {
+                    length = value.trim().parse().unwrap_or(0);
+                }
+            }
+        }
+        body.resize(length, 0);
+        reader.read_exact(&mut body)?;
+        if first.starts_with("GET") {
+            json(
+                &mut writer,
+                r#"{"object":"list","data":[{"id":"stub","object":"model"}]}"#,
+            )?;
+        } else if body.starts_with(br#"{"stream":true"#) {
+            tokens(&mut writer)?;
+        } else {
+            json(&mut writer, &answer())?;
+        }
+    }
+}
+
+fn json(writer: &mut TcpStream, body: &str) -> std::io::Result<()> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    writer.write_all(head.as_bytes())
+}
+
+fn answer() -> String {
+    let content = "A reverse proxy stands before a server. ".repeat(12);
+    format!(
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"stub","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"}}]}}"#
+    )
+}
+
+fn tokens(writer: &mut TcpStream) -> std::io::Result<()> {
+    writer.write_all(
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
+    )?;
+    for _ in 0..TOKENS {
+        let event = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"@{} word\"}}}}]}}\n\n",
+            now_micros()
+        );
+        write!(writer, "{:x}\r\n{event}\r\n", event.len())?;
+        thread::park_timeout(GAP);
+    }
+    let end = "data: [DONE]\n\n";
+    write!(writer, "{:x}\r\n{end}\r\n0\r\n\r\n", end.len())
+}
