@@ -1,1 +1,6 @@
-//! To be filled.
+//! What rkgate tells about itself: logs, Prometheus metrics and readings of the board.
+
+pub mod board;
+pub mod metrics;
+
+pub use metrics::{Metrics, Operation, RequestRecord};

@@ -1,0 +1,372 @@
+//! Prometheus metrics.
+//!
+//! Names follow OpenTelemetry's semantic conventions for generative AI where they exist (`gen_ai_*`); the rest is
+//! `rkgate_*`. Every label is bounded: models and upstreams that the configuration does not know count as `other`.
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Metric, Registry},
+};
+
+use crate::chat;
+use crate::telemetry::board::Board;
+
+#[cfg(test)]
+mod tests;
+
+/// The media type of [`Metrics::encode`]'s text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Bounds of `gen_ai.server.request.duration` in seconds, as the conventions advise, and up for slow boards.
+const DURATION_BOUNDS: [f64; 16] = [
+    0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84,
+    327.68,
+];
+/// Bounds of `gen_ai.server.time_to_first_token` in seconds, as the conventions advise, and up: an NPU reads a
+/// prompt of 16k tokens in about a minute.
+const FIRST_TOKEN_BOUNDS: [f64; 19] = [
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+    20.0, 40.0, 80.0,
+];
+/// Bounds of `gen_ai.server.time_per_output_token` in seconds, as the conventions advise.
+const OUTPUT_TOKEN_BOUNDS: [f64; 13] = [
+    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5,
+];
+/// Bounds of `gen_ai.client.token.usage` in tokens: the conventions' powers of four up to 64k.
+const TOKEN_BOUNDS: [f64; 9] = [
+    1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0, 16384.0, 65536.0,
+];
+
+/// The label of whatever the configuration does not know.
+const OTHER: &str = "other";
+
+/// `gen_ai.operation.name`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Operation {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/completions`.
+    TextCompletion,
+}
+
+impl EncodeLabelValue for Operation {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        match self {
+            Self::Chat => "chat",
+            Self::TextCompletion => "text_completion",
+        }
+        .encode(encoder)
+    }
+}
+
+/// One finished request, whatever its end.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestRecord<'a> {
+    /// What the request was for, e.g. `chat`.
+    pub class: &'static str,
+    /// The model asked for.
+    pub model: &'a str,
+    /// `rkllm` for the embedded engine, else the upstream's name.
+    pub provider: &'a str,
+    /// The kind of call.
+    pub operation: Operation,
+    /// The HTTP status sent; 499 when the client went away first.
+    pub status: u16,
+    /// From the request's first byte to the answer's last.
+    pub duration: Duration,
+    /// From the request's first byte to the first token sent, where one was.
+    pub time_to_first_token: Option<Duration>,
+    /// Mean time between tokens after the first, where two or more were sent.
+    pub time_per_output_token: Option<Duration>,
+    /// Time spent waiting for the NPU, where the request reached the queue.
+    pub queued: Option<Duration>,
+    /// Exact token counts, where they are known.
+    pub usage: Option<chat::Usage>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    class: &'static str,
+    model: Arc<str>,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct GenAiLabels {
+    gen_ai_operation_name: Operation,
+    gen_ai_provider_name: Arc<str>,
+    gen_ai_request_model: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenLabels {
+    gen_ai_operation_name: Operation,
+    gen_ai_provider_name: Arc<str>,
+    gen_ai_request_model: Arc<str>,
+    gen_ai_token_type: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ModelLabel {
+    model: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabel {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct UpstreamLabel {
+    upstream: Arc<str>,
+}
+
+type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// All metrics of one gateway. Recording never blocks on I/O.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    known: RwLock<HashSet<Arc<str>>>,
+    other: Arc<str>,
+    requests: Family<RequestLabels, Counter>,
+    duration: Histograms<GenAiLabels>,
+    first_token: Histograms<GenAiLabels>,
+    output_token: Histograms<GenAiLabels>,
+    tokens: Histograms<TokenLabels>,
+    queue_length: Gauge,
+    queue_seconds: Histograms<ClassLabel>,
+    prefill_tokens: Family<KindLabel, Counter>,
+    loads: Family<ModelLabel, Counter>,
+    worker_failures: Family<ModelLabel, Counter>,
+    upstream_errors: Family<UpstreamLabel, Counter>,
+    log_lines_dropped: Counter,
+}
+
+impl Metrics {
+    /// Registers every metric; the board's readings are taken anew at each scrape.
+    #[must_use]
+    pub fn new(board: Board) -> Self {
+        let mut registry = Registry::default();
+        let build = [("version", env!("CARGO_PKG_VERSION"))];
+        registry.register("rkgate_build", "The running version", Info::new(build));
+        registry.register_collector(Box::new(board));
+        let r = &mut registry;
+        Self {
+            known: RwLock::default(),
+            other: OTHER.into(),
+            requests: add(r, "rkgate_requests", "Finished requests", Family::default()),
+            duration: add(
+                r,
+                "gen_ai_server_request_duration_seconds",
+                "Time from a request's first byte to its answer's last",
+                Family::new_with_constructor(|| Histogram::new(DURATION_BOUNDS)),
+            ),
+            first_token: add(
+                r,
+                "gen_ai_server_time_to_first_token_seconds",
+                "Time from a request's first byte to its answer's first token",
+                Family::new_with_constructor(|| Histogram::new(FIRST_TOKEN_BOUNDS)),
+            ),
+            output_token: add(
+                r,
+                "gen_ai_server_time_per_output_token_seconds",
+                "Mean time per token after the first",
+                Family::new_with_constructor(|| Histogram::new(OUTPUT_TOKEN_BOUNDS)),
+            ),
+            tokens: add(
+                r,
+                "gen_ai_client_token_usage",
+                "Tokens per request",
+                Family::new_with_constructor(|| Histogram::new(TOKEN_BOUNDS)),
+            ),
+            queue_length: add(
+                r,
+                "rkgate_queue_length",
+                "Requests waiting for the NPU",
+                Gauge::default(),
+            ),
+            queue_seconds: add(
+                r,
+                "rkgate_queue_seconds",
+                "Time spent waiting for the NPU",
+                Family::new_with_constructor(|| Histogram::new(DURATION_BOUNDS)),
+            ),
+            prefill_tokens: add(
+                r,
+                "rkgate_prefill_tokens",
+                "Prompt tokens found in the KV cache (reused) or read by the NPU (computed)",
+                Family::default(),
+            ),
+            loads: add(r, "rkgate_engine_loads", "Models loaded", Family::default()),
+            worker_failures: add(
+                r,
+                "rkgate_worker_failures",
+                "Engine workers that crashed or had to be ended",
+                Family::default(),
+            ),
+            upstream_errors: add(
+                r,
+                "rkgate_upstream_errors",
+                "Calls to an upstream that failed",
+                Family::default(),
+            ),
+            log_lines_dropped: add(
+                r,
+                "rkgate_log_lines_dropped",
+                "Log lines that could not be written",
+                Counter::default(),
+            ),
+            registry,
+        }
+    }
+
+    /// Lets these model and upstream names appear as labels; all others count as `other`.
+    pub fn know<S: Into<Arc<str>>>(&self, names: impl IntoIterator<Item = S>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.extend(names.into_iter().map(Into::into));
+    }
+
+    /// Counts one finished request.
+    pub fn request(&self, record: &RequestRecord) {
+        let model = self.label(record.model);
+        let labels = GenAiLabels {
+            gen_ai_operation_name: record.operation,
+            gen_ai_provider_name: self.provider(record.provider),
+            gen_ai_request_model: model.clone(),
+        };
+        self.requests
+            .get_or_create(&RequestLabels {
+                class: record.class,
+                model,
+                status: record.status,
+            })
+            .inc();
+        self.duration
+            .get_or_create(&labels)
+            .observe(record.duration.as_secs_f64());
+        if let Some(time) = record.time_to_first_token {
+            self.first_token
+                .get_or_create(&labels)
+                .observe(time.as_secs_f64());
+        }
+        if let Some(time) = record.time_per_output_token {
+            self.output_token
+                .get_or_create(&labels)
+                .observe(time.as_secs_f64());
+        }
+        if let Some(time) = record.queued {
+            let class = ClassLabel {
+                class: record.class,
+            };
+            self.queue_seconds
+                .get_or_create(&class)
+                .observe(time.as_secs_f64());
+        }
+        if let Some(usage) = record.usage {
+            self.usage(&labels, usage, record.queued.is_some());
+        }
+    }
+
+    fn usage(&self, labels: &GenAiLabels, usage: chat::Usage, local: bool) {
+        for (gen_ai_token_type, tokens) in [("input", usage.prompt), ("output", usage.completion)] {
+            let labels = TokenLabels {
+                gen_ai_operation_name: labels.gen_ai_operation_name,
+                gen_ai_provider_name: labels.gen_ai_provider_name.clone(),
+                gen_ai_request_model: labels.gen_ai_request_model.clone(),
+                gen_ai_token_type,
+            };
+            self.tokens
+                .get_or_create(&labels)
+                .observe(f64::from(tokens));
+        }
+        if local {
+            let computed = usage.prompt.saturating_sub(usage.cached);
+            for (kind, tokens) in [("reused", usage.cached), ("computed", computed)] {
+                self.prefill_tokens
+                    .get_or_create(&KindLabel { kind })
+                    .inc_by(tokens.into());
+            }
+        }
+    }
+
+    /// Says how many requests wait for the NPU now.
+    pub fn set_queue_length(&self, waiting: usize) {
+        self.queue_length
+            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a model that was loaded.
+    pub fn engine_loaded(&self, model: &str) {
+        self.loads
+            .get_or_create(&ModelLabel {
+                model: self.label(model),
+            })
+            .inc();
+    }
+
+    /// Counts a worker that crashed or had to be ended.
+    pub fn worker_failed(&self, model: &str) {
+        self.worker_failures
+            .get_or_create(&ModelLabel {
+                model: self.label(model),
+            })
+            .inc();
+    }
+
+    /// Counts a call to an upstream that failed.
+    pub fn upstream_failed(&self, upstream: &str) {
+        self.upstream_errors
+            .get_or_create(&UpstreamLabel {
+                upstream: self.label(upstream),
+            })
+            .inc();
+    }
+
+    /// The counter of log lines that could not be written, for the log's writer.
+    #[must_use]
+    pub fn log_lines_dropped(&self) -> Counter {
+        self.log_lines_dropped.clone()
+    }
+
+    /// All metrics as OpenMetrics text, see [`CONTENT_TYPE`].
+    ///
+    /// # Errors
+    /// When a metric cannot be formatted, which no value of ours leads to.
+    pub fn encode(&self) -> Result<String, fmt::Error> {
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+
+    fn provider(&self, name: &str) -> Arc<str> {
+        if name == "rkllm" {
+            name.into()
+        } else {
+            self.label(name)
+        }
+    }
+
+    fn label(&self, name: &str) -> Arc<str> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(name).unwrap_or(&self.other).clone()
+    }
+}
+
+fn add<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
