@@ -1,1 +1,3 @@
 //! Safe wrapper of librkllmrt.so.
+
+pub mod abi;
