@@ -91,6 +91,11 @@ pub struct Completion {
     pub decode: Duration,
 }
 
+pub mod catalog;
 mod error;
+pub mod sampling;
+pub mod settings;
 
+pub use catalog::ModelCard;
 pub use error::EngineError;
+pub use settings::EngineSettings;

@@ -1,0 +1,78 @@
+//! What the engine can be told; `config/` maps the `[engine]` section onto it.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+/// How the engine runs. [`Default`] holds the documented defaults.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// Which runtime library the workers load.
+    pub library: Library,
+    /// Take the library for one of this ABI whatever its version string says.
+    pub abi: Option<AbiOverride>,
+    /// Directory that holds the models: every `*.rkllm` below it.
+    pub models_dir: PathBuf,
+    /// Memory that the resident models may use together.
+    pub memory_budget: MemoryBudget,
+    /// Jobs that may wait for the NPU; more are refused.
+    pub queue_limit: usize,
+    /// A model is unloaded after this time without a job; zero keeps it for ever.
+    pub idle_unload: Duration,
+    /// Longest time between two tokens of an answer before its worker is taken for hung.
+    pub stall_timeout: Duration,
+    /// Longest time without a sign of life from a worker.
+    pub heartbeat_timeout: Duration,
+    /// Program and arguments that start a worker; empty means this executable with `worker`.
+    pub worker_command: Vec<OsString>,
+    /// Environment that the workers get in addition to that of this process.
+    pub worker_env: Vec<(String, String)>,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            library: Library::Auto,
+            abi: None,
+            models_dir: PathBuf::from("models"),
+            memory_budget: MemoryBudget::Auto,
+            queue_limit: 256,
+            idle_unload: Duration::from_secs(600),
+            stall_timeout: Duration::from_secs(30),
+            heartbeat_timeout: Duration::from_secs(15),
+            worker_command: Vec::new(),
+            worker_env: Vec::new(),
+        }
+    }
+}
+
+/// Which runtime library the workers load.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Library {
+    /// librkllmrt.so where one is found in the usual places, else the simulator.
+    #[default]
+    Auto,
+    /// The built-in simulator.
+    Sim,
+    /// This file.
+    Path(PathBuf),
+}
+
+/// A forced choice of the binary interface; the names are the runtime versions that brought each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbiOverride {
+    /// 1.2.0.
+    V1_2_0,
+    /// 1.2.1, 1.2.2 and 1.2.3.
+    V1_2_1,
+    /// 1.3.0.
+    V1_3_0,
+}
+
+/// Memory that the resident models may use together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MemoryBudget {
+    /// 70 % of what the system has available at start; for the simulator 70 % of a 16 GiB board.
+    #[default]
+    Auto,
+    /// This many bytes.
+    Bytes(u64),
+}
