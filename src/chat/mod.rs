@@ -3,6 +3,8 @@
 //! Everything behind `wire/` sees these types only. They hold what rkgate understands; what it does not
 //! understand survives in the `extra` maps, so that a request can be written out again without loss.
 
+pub mod answer;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -159,6 +161,9 @@ pub enum Event {
     Reasoning(String),
     /// Visible text.
     Content(String),
+    /// All content before this was thinking after all: the model closed a think block that it had not opened.
+    /// A stream cannot take its text back; a collected answer moves it.
+    ContentWasReasoning,
     /// A complete tool call; `index` counts the calls of this answer from 0.
     ToolCall {
         /// Position among the answer's calls.

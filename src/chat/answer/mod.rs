@@ -1,0 +1,197 @@
+//! From the model's raw text to the events that a client sees.
+//!
+//! Three stages, each a state machine that gives the same events however the text is cut into pieces:
+//!
+//! ```text
+//! pieces -> think: Reasoning | text -> tools: text | ToolCall -> stop: text up to a stop string -> events
+//! ```
+//!
+//! Stop strings look at visible text only. A stop string such as a blank line would otherwise cut every thought
+//! short, and one that occurs inside the arguments of a tool call would break the call.
+
+mod pattern;
+mod stop;
+mod think;
+mod tools;
+mod whole;
+
+#[cfg(test)]
+mod tests;
+
+pub use stop::StopStrings;
+pub use think::{ThinkSplitter, Thinking};
+pub use tools::ToolCallParser;
+pub use whole::Answer;
+
+use super::{Event, FinishReason};
+
+/// What the assembler must know about a request and its run.
+#[derive(Debug, Clone, Default)]
+pub struct AnswerOptions {
+    /// What is known about thinking before the first piece.
+    pub thinking: Thinking,
+    /// Strings that end the answer; empty ones are ignored.
+    pub stop: Vec<String>,
+    /// Names of the tools that the model may call; empty: text that looks like a call is text.
+    pub tools: Vec<String>,
+    /// Goes into the ids of tool calls (`call_<seed>_<index>`); the request's id makes them unique and repeatable.
+    pub id_seed: String,
+}
+
+/// Turns the pieces of one answer into events.
+#[derive(Debug)]
+pub struct Assembler {
+    think: ThinkSplitter,
+    tools: Option<ToolCallParser>,
+    stop: StopStrings,
+    calls: usize,
+    tokens: TokenCount,
+}
+
+impl Assembler {
+    /// An assembler for one answer.
+    #[must_use]
+    pub fn new(options: AnswerOptions) -> Self {
+        let AnswerOptions {
+            thinking,
+            stop,
+            tools,
+            id_seed,
+        } = options;
+        Self {
+            think: ThinkSplitter::new(thinking),
+            tools: (!tools.is_empty()).then(|| ToolCallParser::new(tools, id_seed)),
+            stop: StopStrings::new(stop),
+            calls: 0,
+            tokens: TokenCount::default(),
+        }
+    }
+
+    /// Takes the next piece of the model's text, which stands for `tokens` tokens, and appends what has become
+    /// certain to `out`. Does nothing once a stop string was met.
+    pub fn push(&mut self, text: &str, tokens: u32, out: &mut Vec<Event>) {
+        if self.stopped() {
+            return;
+        }
+        let was_inside = self.think.inside();
+        let mut events = Vec::new();
+        self.think.push(text, &mut events);
+        self.tokens.add(tokens, was_inside, &self.think, &events);
+        self.route(events, out);
+    }
+
+    /// Ends the answer: appends what was held back and returns the reason to tell the client, given the `reason`
+    /// for which the run ended.
+    pub fn finish(&mut self, reason: FinishReason, out: &mut Vec<Event>) -> FinishReason {
+        if !self.stopped() {
+            let mut events = Vec::new();
+            self.think.finish(&mut events);
+            self.route(events, out);
+            self.flush(out);
+        }
+        if self.calls > 0 {
+            FinishReason::ToolCalls
+        } else if self.stopped() {
+            FinishReason::Stop
+        } else {
+            reason
+        }
+    }
+
+    /// Whether a stop string was met: the answer is complete and the run need not go on.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.stop.stopped()
+    }
+
+    /// Tokens spent on thinking so far, tags included.
+    #[must_use]
+    pub fn reasoning_tokens(&self) -> u32 {
+        self.tokens.reasoning
+    }
+
+    /// Leads what the first stage found through the other two.
+    fn route(&mut self, events: Vec<Event>, out: &mut Vec<Event>) {
+        for event in events {
+            match (event, &mut self.tools) {
+                (Event::Content(text), Some(tools)) => {
+                    let mut found = Vec::new();
+                    tools.push(&text, &mut found);
+                    self.show(found, out);
+                }
+                (event @ Event::ContentWasReasoning, _) => {
+                    self.flush(out);
+                    self.show(vec![event], out);
+                }
+                (event, _) => self.show(vec![event], out),
+            }
+        }
+    }
+
+    /// Lets go of what the last two stages hold back.
+    fn flush(&mut self, out: &mut Vec<Event>) {
+        if let Some(tools) = &mut self.tools {
+            let mut found = Vec::new();
+            tools.finish(&mut found);
+            self.show(found, out);
+        }
+        append(out, Event::Content(self.stop.finish()));
+    }
+
+    /// The last stage: cuts the visible text at a stop string, after which nothing is shown.
+    fn show(&mut self, events: Vec<Event>, out: &mut Vec<Event>) {
+        for event in events {
+            if self.stopped() {
+                return;
+            }
+            match event {
+                Event::Content(text) => append(out, Event::Content(self.stop.push(text))),
+                Event::ToolCall { .. } => {
+                    self.calls += 1;
+                    append(out, Event::Content(self.stop.finish()));
+                    out.push(event);
+                }
+                Event::Reasoning(_) | Event::ContentWasReasoning => append(out, event),
+            }
+        }
+    }
+}
+
+/// Appends an event; text joins text of the same kind, and empty text is left out.
+fn append(out: &mut Vec<Event>, event: Event) {
+    match (out.last_mut(), event) {
+        (_, Event::Content(text) | Event::Reasoning(text)) if text.is_empty() => {}
+        (Some(Event::Content(last)), Event::Content(text))
+        | (Some(Event::Reasoning(last)), Event::Reasoning(text)) => last.push_str(&text),
+        (_, event) => out.push(event),
+    }
+}
+
+/// Counts the tokens of the thinking part.
+#[derive(Debug, Default)]
+struct TokenCount {
+    all: u32,
+    reasoning: u32,
+    /// Tokens of a beginning that may yet turn out to be an opening tag.
+    undecided: u32,
+}
+
+impl TokenCount {
+    fn add(&mut self, tokens: u32, was_inside: bool, think: &ThinkSplitter, events: &[Event]) {
+        self.all = self.all.saturating_add(tokens);
+        let thought = |event: &Event| matches!(event, Event::Reasoning(_));
+        if events.contains(&Event::ContentWasReasoning) {
+            self.reasoning = self.all;
+        } else if was_inside || think.inside() || events.iter().any(thought) {
+            self.reasoning = self
+                .reasoning
+                .saturating_add(self.undecided)
+                .saturating_add(tokens);
+            self.undecided = 0;
+        } else if think.undecided() {
+            self.undecided = self.undecided.saturating_add(tokens);
+        } else {
+            self.undecided = 0;
+        }
+    }
+}
