@@ -1,0 +1,33 @@
+//! The OpenAI formats: chat completions, completions and the model list.
+
+mod completion;
+mod error;
+mod fields;
+mod json;
+mod message;
+mod models;
+mod peek;
+mod reply;
+mod request;
+mod stream;
+mod tools;
+mod usage;
+
+pub use completion::{CompletionRequest, decode_completion};
+pub use error::{DecodeError, ErrorBody};
+pub use models::{Model, decode_models, model_list};
+pub use peek::{Peek, peek, replace_model};
+pub use reply::{chat_completion, text_completion};
+pub use request::decode_chat;
+pub use stream::{ChunkEncoder, write_done, write_error, write_heartbeat, write_status};
+
+use crate::chat::FinishReason;
+
+/// The finish reason's name in this format.
+fn finish_name(reason: FinishReason) -> &'static str {
+    match reason {
+        FinishReason::Stop => "stop",
+        FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
+    }
+}

@@ -1,0 +1,168 @@
+//! Reading server-sent events that pass by.
+//!
+//! The reader looks at a stream that is relayed to somebody else: it takes copies, never touches the bytes, and
+//! what it cannot read is no error.
+
+/// Longest event that is looked at, in bytes; longer ones are skipped. A chunk of an answer has a few hundred.
+const MAX_EVENT: usize = 1 << 20;
+
+/// Finds the events of a stream, however it is cut into pieces.
+#[derive(Debug, Default)]
+pub struct SseReader {
+    /// The line so far.
+    line: Vec<u8>,
+    /// The data of the event so far; every line of it ends with a line feed.
+    data: Vec<u8>,
+    /// The event is longer than anyone looks at.
+    skipping: bool,
+    /// The last byte was a carriage return, which a line feed may still belong to.
+    after_return: bool,
+    /// The first line is done: a byte order mark may no longer come.
+    begun: bool,
+}
+
+impl SseReader {
+    /// Takes the next piece and calls `on_data` with the data of every event that it completes, lines joined by
+    /// line feeds. Comments, other fields and events without data are passed over.
+    pub fn push(&mut self, piece: &[u8], mut on_data: impl FnMut(&[u8])) {
+        let mut rest = piece;
+        if self.after_return && !rest.is_empty() {
+            self.after_return = false;
+            rest = rest.strip_prefix(b"\n").unwrap_or(rest);
+        }
+        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+            let (line, tail) = rest.split_at(end);
+            self.add(line);
+            self.end_line(&mut on_data);
+            rest = match tail {
+                [b'\r', b'\n', tail @ ..] => tail,
+                [b'\r'] => {
+                    self.after_return = true;
+                    &[]
+                }
+                [_, tail @ ..] => tail,
+                [] => &[],
+            };
+        }
+        self.add(rest);
+    }
+
+    /// Ends the stream: calls `on_data` with an event that lacks only its blank line.
+    pub fn finish(mut self, mut on_data: impl FnMut(&[u8])) {
+        self.end_line(&mut on_data);
+        self.end_line(&mut on_data);
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        if self.line.len() + self.data.len() + part.len() > MAX_EVENT {
+            self.skipping = true;
+            // Whether the line is blank must be known; what is in it not.
+            self.line.clear();
+            self.line.push(b':');
+        } else {
+            self.line.extend_from_slice(part);
+        }
+    }
+
+    fn end_line(&mut self, on_data: &mut impl FnMut(&[u8])) {
+        let line = self.line.as_slice();
+        let line = if self.begun {
+            line
+        } else {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        };
+        self.begun = true;
+        if line.is_empty() {
+            if let (false, Some((_, data))) = (self.skipping, self.data.split_last()) {
+                on_data(data);
+            }
+            self.data.clear();
+            self.skipping = false;
+        } else if let Some(value) = line.strip_prefix(b"data") {
+            let value = match value {
+                [] => Some(value),
+                [b':', b' ', value @ ..] | [b':', value @ ..] => Some(value),
+                _ => None,
+            };
+            if let Some(value) = value {
+                self.data.extend_from_slice(value);
+                self.data.push(b'\n');
+            }
+        }
+        self.line.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<String> {
+        let mut reader = SseReader::default();
+        let mut events = Vec::new();
+        let mut keep = |data: &[u8]| events.push(String::from_utf8_lossy(data).into_owned());
+        for piece in pieces {
+            reader.push(piece, &mut keep);
+        }
+        reader.finish(keep);
+        events
+    }
+
+    #[test]
+    fn events_of_every_spelling() {
+        let table: [(&str, &[&str]); 9] = [
+            ("data: a\n\ndata:b\n\n", &["a", "b"]),
+            ("data: a\r\n\r\ndata:  b\r\n\r\n", &["a", " b"]),
+            ("data: a\r\rdata: b\r\r", &["a", "b"]),
+            ("data: a\ndata: b\n\n", &["a\nb"]),
+            (
+                ": waiting\n\nevent: x\nid: 1\ndata: a\nretry: 3\n\n",
+                &["a"],
+            ),
+            ("\u{feff}data: a\n\n", &["a"]),
+            ("data\n\ndatabase: x\n\n", &[""]),
+            ("data: [DONE]", &["[DONE]"]),
+            ("\n\n\n", &[]),
+        ];
+        for (stream, expected) in table {
+            assert_eq!(read([stream.as_bytes()]), expected, "{stream:?}");
+            assert_eq!(
+                read(stream.as_bytes().chunks(1)),
+                expected,
+                "{stream:?} by byte"
+            );
+        }
+    }
+
+    #[test]
+    fn an_endless_event_is_skipped_and_forgotten() {
+        let filler = vec![b'x'; MAX_EVENT / 2];
+        let mut reader = SseReader::default();
+        let mut events = Vec::new();
+        let mut keep = |data: &[u8]| events.push(data.to_vec());
+        reader.push(b"data: ", &mut keep);
+        for _ in 0..6 {
+            reader.push(&filler, &mut keep);
+            assert!(reader.line.len() <= MAX_EVENT);
+        }
+        reader.push(b"\n\ndata: a\n\n", &mut keep);
+        assert_eq!(events, [b"a"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_events(
+            stream in "(data|[a:\n\r \u{feff}]|data: |\n\n|\r\n){0,20}",
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+        ) {
+            let bytes = stream.as_bytes();
+            let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            places.extend([0, bytes.len()]);
+            places.sort_unstable();
+            let pieces = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
+            prop_assert_eq!(read(pieces), read([bytes]));
+        }
+    }
+}
