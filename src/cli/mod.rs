@@ -1,9 +1,116 @@
-//! The command line.
+//! The command line: one file per command.
 
-use std::process::ExitCode;
+mod check;
+mod configuration;
+mod models;
+mod schema;
+
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use configuration::Configuration;
+
+/// Exit codes beyond 0 and 1, from the BSD `sysexits.h`; clap's own for misuse is 2.
+mod code {
+    pub(super) const SOFTWARE: u8 = 70;
+    pub(super) const IO: u8 = 74;
+    pub(super) const CONFIG: u8 = 78;
+}
+
+/// Gateway between Open WebUI and small language models on Rockchip boards.
+#[derive(Debug, Parser)]
+#[command(name = "rkgate", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(flatten)]
+    configuration: Configuration,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Checks the configuration.
+    Check(check::Options),
+    /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
+    Models(models::Options),
+    /// Prints the JSON Schema of a kind of file, for editors.
+    Schema(schema::Options),
+}
+
+/// How a command prints what it found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// Why a command ended without success.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// What was attempted and the whole chain of reasons.
+    fn because(code: u8, attempt: &str, error: &dyn Error) -> Self {
+        let mut message = format!("{attempt}: {error}");
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        Self::new(code, message)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        // Whoever read our output has seen enough.
+        let code = if error.kind() == io::ErrorKind::BrokenPipe {
+            0
+        } else {
+            code::IO
+        };
+        Self::because(code, "cannot write the output", &error)
+    }
+}
 
 /// Runs the command that the arguments name.
 #[must_use]
 pub fn run() -> ExitCode {
-    ExitCode::SUCCESS
+    let Cli {
+        configuration,
+        command,
+    } = Cli::parse();
+    let result = match command {
+        Command::Check(options) => check::run(&configuration, &options),
+        Command::Models(options) => models::run(&configuration, &options),
+        Command::Schema(options) => schema::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(failure) => {
+            if failure.code != 0 {
+                // Where stderr is closed the exit code alone must do.
+                let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
+            }
+            failure.code.into()
+        }
+    }
 }

@@ -1,0 +1,83 @@
+//! API keys: only their hashes are kept.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::{file::KeysFile, problem::Problem};
+
+/// The keys that open rkgate.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    keys: Vec<(String, [u8; 32])>,
+}
+
+impl Keys {
+    /// Whether there is none, so that no key is asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The SHA-256 digests of the keys.
+    #[must_use]
+    pub fn digests(&self) -> Vec<[u8; 32]> {
+        self.keys.iter().map(|(_, digest)| *digest).collect()
+    }
+
+    /// The name of the key that was presented, if it is one of ours.
+    #[must_use]
+    pub fn name_of(&self, presented: &str) -> Option<&str> {
+        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        // What the time of comparing hashes tells does not lead to a key.
+        self.keys
+            .iter()
+            .find(|(_, known)| *known == hash)
+            .map(|(name, _)| name.as_str())
+    }
+
+    pub(super) fn checked(file: &KeysFile, problems: &mut Vec<Problem>) -> Self {
+        let mut keys = Self::default();
+        for entry in &file.key {
+            let (name, sha256) = (&entry.name, &entry.sha256);
+            if keys.keys.iter().any(|(known, _)| *known == name.value) {
+                problems.push(
+                    Problem::error("C005", format!("two keys are named `{}`", name.value))
+                        .at(name.span.clone(), "the second one"),
+                );
+            }
+            match hash(&sha256.value) {
+                Some(hash) => keys.keys.push((name.value.clone(), hash)),
+                None => problems.push(
+                    Problem::error(
+                        "C009",
+                        format!("the hash of the key `{}` is malformed", name.value),
+                    )
+                    .at(sha256.span.clone(), "expected 64 hexadecimal digits")
+                    .help("make one with: printf %s \"$KEY\" | sha256sum"),
+                ),
+            }
+        }
+        keys
+    }
+}
+
+/// Names only: logs must not even carry the hashes.
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.debug_set()
+            .entries(self.keys.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+fn hash(hex: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    for (n, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hex.get(2 * n..2 * n + 2)?, 16).ok()?;
+    }
+    Some(hash)
+}

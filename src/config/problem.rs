@@ -1,0 +1,233 @@
+//! What is wrong with a configuration: problems as data, with their places in the sources, for terminals and tools.
+
+use std::{fmt, ops::Range, path::Path};
+
+use codespan_reporting::{
+    diagnostic::{Diagnostic, Label, Severity},
+    files::{Files, SimpleFiles},
+    term,
+};
+use serde::Serialize;
+
+/// A range of bytes; see [`Sources`] for its origin.
+pub(super) type Span = Range<usize>;
+
+/// Every text that configuration was read from, laid out one after the other, so that one span says both in which
+/// source and where in it.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    sources: Vec<Source>,
+}
+
+#[derive(Debug, Clone)]
+struct Source {
+    name: String,
+    text: String,
+    base: usize,
+}
+
+impl Sources {
+    /// Adds a source and returns where its spans begin.
+    pub(super) fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
+        // The gap keeps an empty span at one source's end from being one at the next one's start.
+        let base = self
+            .sources
+            .last()
+            .map_or(0, |last| last.base + last.text.len() + 1);
+        self.sources.push(Source {
+            name: name.into(),
+            text: text.into(),
+            base,
+        });
+        base
+    }
+
+    /// The source's number and the range within it.
+    pub(super) fn locate(&self, span: &Span) -> Option<(usize, Span)> {
+        let index = self
+            .sources
+            .iter()
+            .rposition(|source| source.base <= span.start)?;
+        let source = self.sources.get(index)?;
+        let inside = |at: usize| (at - source.base).min(source.text.len());
+        Some((index, inside(span.start)..inside(span.end.max(span.start))))
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: &'static str,
+    severity: Severity,
+    message: String,
+    labels: Vec<(Span, String)>,
+    help: Vec<String>,
+}
+
+impl Problem {
+    pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            labels: Vec::new(),
+            help: Vec::new(),
+        }
+    }
+
+    pub(super) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Points at the place; a default has none.
+    pub(super) fn at(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
+        self.labels.extend(span.map(|span| (span, label.into())));
+        self
+    }
+
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Where it begins, for sorting.
+    pub(super) fn place(&self) -> Option<usize> {
+        self.labels.first().map(|(span, _)| span.start)
+    }
+
+    /// Whether rkgate cannot run with it.
+    #[must_use]
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Problems together with the sources they point into.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The problems, in the order of their places.
+    pub problems: Vec<Problem>,
+    pub(super) sources: Sources,
+}
+
+/// A problem as tools read it. Lines and columns count from 1, columns in characters.
+#[derive(Debug, Serialize)]
+struct Record<'a> {
+    code: &'static str,
+    severity: &'static str,
+    message: &'a str,
+    places: Vec<Place<'a>>,
+    help: &'a [String],
+}
+
+#[derive(Debug, Serialize)]
+struct Place<'a> {
+    file: &'a str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    label: &'a str,
+}
+
+impl Report {
+    /// The problems as a JSON array.
+    ///
+    /// # Errors
+    /// When a value cannot be written as JSON, which none of ours can cause.
+    pub fn to_json(&self) -> Result<String, serde_json::Error> {
+        let files = self.files();
+        let records: Vec<Record> = self
+            .problems
+            .iter()
+            .map(|problem| self.record(&files, problem))
+            .collect();
+        serde_json::to_string_pretty(&records)
+    }
+
+    fn record<'a>(&'a self, files: &SimpleFiles<&str, &str>, problem: &'a Problem) -> Record<'a> {
+        let place = |(span, label): &'a (Span, String)| {
+            let (id, span) = self.sources.locate(span)?;
+            let start = files.location(id, span.start).ok()?;
+            let end = files.location(id, span.end).ok()?;
+            Some(Place {
+                file: &self.sources.sources.get(id)?.name,
+                line: start.line_number,
+                column: start.column_number,
+                end_line: end.line_number,
+                end_column: end.column_number,
+                label,
+            })
+        };
+        Record {
+            code: problem.code,
+            severity: if problem.is_error() {
+                "error"
+            } else {
+                "warning"
+            },
+            message: &problem.message,
+            places: problem.labels.iter().filter_map(place).collect(),
+            help: &problem.help,
+        }
+    }
+
+    fn files(&self) -> SimpleFiles<&str, &str> {
+        let mut files = SimpleFiles::new();
+        for source in &self.sources.sources {
+            files.add(source.name.as_str(), source.text.as_str());
+        }
+        files
+    }
+
+    fn diagnostic(&self, problem: &Problem) -> Diagnostic<usize> {
+        let labels = problem
+            .labels
+            .iter()
+            .enumerate()
+            .filter_map(|(n, (span, text))| {
+                let (id, span) = self.sources.locate(span)?;
+                let label = if n == 0 {
+                    Label::primary(id, span)
+                } else {
+                    Label::secondary(id, span)
+                };
+                Some(label.with_message(text))
+            });
+        Diagnostic::new(problem.severity)
+            .with_code(problem.code)
+            .with_message(&problem.message)
+            .with_labels(labels.collect())
+            .with_notes(
+                problem
+                    .help
+                    .iter()
+                    .map(|help| format!("help: {help}"))
+                    .collect(),
+            )
+    }
+}
+
+/// Each problem with its lines, carets and hints.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let files = self.files();
+        let config = term::Config::default();
+        for problem in &self.problems {
+            let text = term::emit_into_string(&config, &files, &self.diagnostic(problem))
+                .map_err(|_| fmt::Error)?;
+            f.write_str(&text)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Report {}
+
+/// A file that cannot be read.
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem::error("C008", format!("cannot read {}: {error}", path.display()))
+}
