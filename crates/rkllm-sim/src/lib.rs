@@ -1,8 +1,38 @@
 //! A librkllmrt look-alike: the C ABI of runtimes 1.2.0, 1.2.3 and 1.3.0 with the timing of RK3588 and RK3576 boards
-//! and with knobs for the faults that real boards show.
+//! and with knobs for the faults that real boards show. README.md describes its use.
 
+mod author;
+mod console;
+mod crash;
+mod domains;
+#[doc(hidden)]
+pub mod exports;
 mod family;
+mod faults;
+mod features;
+mod input;
+mod knobs;
+mod kv;
+mod load;
+mod model_file;
+mod npu;
+mod perf;
+mod pieces;
+mod prompt_cache;
+mod run;
 mod sampling;
+mod script;
+mod session;
+mod settings;
+mod template;
+mod timing;
+mod version;
+mod vocabulary;
 
 pub use family::Family;
+#[doc(hidden)]
+pub use rkllm::abi;
 pub use sampling::Sampling;
+
+/// What the model says to a prompt.
+type Composer = fn(&author::Prompt<'_>) -> String;
