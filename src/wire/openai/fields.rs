@@ -130,7 +130,7 @@ impl Fields {
             Some(number) if number.fract() != 0.0 => {
                 Err(self.error(name, "must be a whole number"))
             }
-            #[allow(clippy::cast_possible_truncation, reason = "whole, and casts saturate")]
+            // Whole, and the cast saturates.
             number => Ok(number.map(|number| number as i64)),
         }
     }
@@ -222,10 +222,7 @@ impl Fields {
         let Some(number) = self.number(name)? else {
             return Ok(None);
         };
-        #[allow(
-            clippy::cast_possible_truncation,
-            reason = "the range check sees what does not fit"
-        )]
+        // What does not fit becomes infinite, which no range contains.
         let number = number as f32;
         if range.contains(&number) {
             Ok(Some(number))

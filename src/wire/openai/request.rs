@@ -47,3 +47,6 @@ fn thinking(fields: &Fields) -> Option<bool> {
         .or_else(|| fields.get("think").and_then(switch))
         .or_else(|| fields.get("reasoning_effort").and_then(effort))
 }
+
+#[cfg(test)]
+mod tests;
