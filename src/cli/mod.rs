@@ -2,6 +2,7 @@
 
 mod check;
 mod configuration;
+mod doctor;
 mod models;
 mod schema;
 
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Options),
     /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
     Models(models::Options),
+    /// Looks for what keeps this machine from answering fast, and names the cure.
+    Doctor(doctor::Options),
     /// Prints the JSON Schema of a kind of file, for editors.
     Schema(schema::Options),
 }
@@ -101,6 +104,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Check(options) => check::run(&configuration, &options),
         Command::Models(options) => models::run(&configuration, &options),
+        Command::Doctor(options) => doctor::run(&configuration, &options),
         Command::Schema(options) => schema::run(&options),
     };
     match result {

@@ -170,7 +170,7 @@ pub(super) struct Upstream {
     /// Longest time to connect.
     #[serde(default = "connect_timeout")]
     pub(super) connect_timeout: At<Period>,
-    /// Longest time from the request's end to the answer's first byte.
+    /// Longest time from the request's end to the answer's first byte; a long prompt may take minutes to read.
     #[serde(default = "first_byte_timeout")]
     pub(super) first_byte_timeout: At<Period>,
     /// Longest silence within an answer.
@@ -187,11 +187,11 @@ fn connect_timeout() -> At<Period> {
 }
 
 fn first_byte_timeout() -> At<Period> {
-    Period::seconds(300).into()
+    Period::seconds(600).into()
 }
 
 fn idle_timeout() -> At<Period> {
-    Period::seconds(120).into()
+    Period::seconds(600).into()
 }
 
 /// What a server speaks.

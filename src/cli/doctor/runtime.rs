@@ -1,0 +1,98 @@
+//! The runtime library.
+
+use std::path::PathBuf;
+
+use super::Finding;
+use rkllm::version;
+
+use crate::{config::Library, telemetry::board::Board};
+
+/// What will run the models.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Runtime {
+    /// The simulator; `wanted` if the configuration says so.
+    Simulator { wanted: bool },
+    /// A library at this path of the board.
+    Library(PathBuf),
+}
+
+impl Runtime {
+    pub(super) fn is_real(&self) -> bool {
+        matches!(self, Self::Library(_))
+    }
+}
+
+/// Where the vendor's instructions and packages put the library.
+const PLACES: [&str; 4] = [
+    "/usr/lib/librkllmrt.so",
+    "/usr/local/lib/librkllmrt.so",
+    "/usr/lib/aarch64-linux-gnu/librkllmrt.so",
+    "/opt/rkllm/lib/librkllmrt.so",
+];
+/// Where distributions put libgomp.so.1, which librkllmrt.so is linked with.
+const OPENMP_DIRS: [&str; 6] = [
+    "/usr/lib/aarch64-linux-gnu",
+    "/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib",
+    "/usr/local/lib",
+];
+
+pub(super) fn find(board: &Board, library: &Library) -> Runtime {
+    match library {
+        Library::Sim => Runtime::Simulator { wanted: true },
+        Library::Path(path) => Runtime::Library(path.clone()),
+        Library::Auto => {
+            let found = PLACES.iter().find(|place| board.path(place).exists());
+            found.map_or(Runtime::Simulator { wanted: false }, |place| {
+                Runtime::Library(place.into())
+            })
+        }
+    }
+}
+
+pub(super) fn finding(board: &Board, runtime: &Runtime) -> Finding {
+    let get =
+        "get librkllmrt.so from https://github.com/airockchip/rknn-llm and copy it to /usr/lib";
+    let path = match runtime {
+        Runtime::Library(path) => path,
+        Runtime::Simulator { wanted: false } if board.chip().is_some() => {
+            return Finding::warn(
+                "runtime",
+                "no librkllmrt.so: the simulator answers, not the NPU",
+                get,
+            );
+        }
+        Runtime::Simulator { .. } => return Finding::ok("runtime", "the simulator"),
+    };
+    match version::read(&board.path(path)) {
+        Ok(version) if version.abi().is_some() => {
+            Finding::ok("runtime", format!("{} {version}", path.display()))
+        }
+        Ok(version) => Finding::fail(
+            "runtime",
+            format!(
+                "{} is version {version}, whose interface is not known",
+                path.display()
+            ),
+            "use 1.2.0 to 1.2.3 or 1.3.0, or name the interface that it shares: engine.abi = \"1.3.0\"",
+        ),
+        Err(error) => Finding::fail("runtime", error.to_string(), get),
+    }
+}
+
+pub(super) fn openmp(board: &Board) -> Finding {
+    let found = OPENMP_DIRS
+        .iter()
+        .any(|dir| board.path(dir).join("libgomp.so.1").exists());
+    if found {
+        Finding::ok("libgomp", "libgomp.so.1 is there")
+    } else {
+        Finding::fail(
+            "libgomp",
+            "libgomp.so.1 is missing: librkllmrt.so cannot be loaded",
+            "sudo apt-get install libgomp1",
+        )
+    }
+}
