@@ -1,1 +1,219 @@
-//! To be filled.
+//! The service that clients talk to: connections, routes, local answers, relayed answers, failures.
+//!
+//! A request comes in at `server`, finds its way here, and is answered by `local` (the engine) or `upstream`
+//! (a relay). `exchange` is what all of them write to; `failure` says what a client is told when it goes wrong.
+
+mod auth;
+mod connection;
+mod exchange;
+mod failure;
+mod listener;
+mod local;
+mod models;
+mod observe;
+mod route;
+mod server;
+mod settings;
+mod upstream;
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use tokio::sync::Semaphore;
+
+use crate::{
+    engine::{EngineError, Job, ModelCard, Run},
+    telemetry::Metrics,
+    wire,
+};
+use exchange::{Exchange, empty_response, response, set};
+use failure::Failure;
+use models::{Destination, Models};
+use route::{Call, Route};
+
+pub use auth::Keys;
+pub use listener::{BoundAddress, Listener};
+pub use settings::GatewaySettings;
+pub use upstream::{
+    ModelAlias, UpstreamError, UpstreamFault, UpstreamSettings, UpstreamSetupError, Upstreams,
+};
+
+/// What answers requests for local models.
+#[async_trait::async_trait]
+pub trait LocalEngine: Send + Sync + 'static {
+    /// The models that it can run.
+    fn models(&self) -> &[ModelCard];
+
+    /// The model that is known by `name`.
+    fn model(&self, name: &str) -> Option<&ModelCard>;
+
+    /// Checks a job and puts it into the queue.
+    ///
+    /// # Errors
+    /// What makes the job impossible, before it waits for anything.
+    async fn submit(&self, job: Job) -> Result<Run, EngineError>;
+}
+
+/// The gateway.
+pub struct Gateway {
+    settings: GatewaySettings,
+    engine: Arc<dyn LocalEngine>,
+    upstreams: Upstreams,
+    models: Models,
+    metrics: Arc<Metrics>,
+    /// One permit for each request that may be worked on.
+    requests: Semaphore,
+}
+
+impl Gateway {
+    /// A gateway in front of an engine and any number of upstreams.
+    #[must_use]
+    pub fn new(
+        settings: GatewaySettings,
+        engine: Arc<dyn LocalEngine>,
+        upstreams: Upstreams,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let models = Models::new(&upstreams);
+        metrics.know(engine.models().iter().map(|card| card.id.as_str()));
+        metrics.know(upstreams.names());
+        let requests = Semaphore::new(settings.max_requests);
+        Arc::new(Self {
+            settings,
+            engine,
+            upstreams,
+            models,
+            metrics,
+            requests,
+        })
+    }
+
+    /// Answers one request whose header has been read.
+    async fn answer(&self, exchange: &mut Exchange) -> Result<(), Failure> {
+        let request = exchange.request();
+        let allowed_origin = self.allowed_origin(request.headers.get(header::ORIGIN));
+        let admitted = self
+            .settings
+            .keys
+            .as_ref()
+            .is_none_or(|keys| keys.admit(&request.headers));
+        let route = Route::find(&request.method, request.uri.path());
+        exchange.allowed_origin = allowed_origin;
+        match route {
+            Ok(Route::Preflight) => preflight(exchange).await,
+            Ok(Route::Hello) => {
+                exchange
+                    .respond(response(StatusCode::OK, "text/plain"), HELLO)
+                    .await
+            }
+            _ if !admitted => Err(Failure::Unauthorized),
+            Ok(Route::Models) => self.list_models(exchange).await,
+            Ok(Route::Model(id)) => self.describe_model(&id, exchange).await,
+            Ok(Route::Call(call)) => self.call(call, exchange).await,
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn call(&self, call: Call, exchange: &mut Exchange) -> Result<(), Failure> {
+        exchange.record.call = Some(call);
+        let Ok(_slot) = self.requests.try_acquire() else {
+            return Err(Failure::Busy {
+                limit: self.settings.max_requests,
+            });
+        };
+        let body = exchange
+            .read_body(self.settings.body_limit, self.settings.body_timeout)
+            .await?;
+        let peeked = wire::openai::peek(&body);
+        let destination = self
+            .models
+            .locate(&peeked, &*self.engine, &self.upstreams)
+            .await?;
+        match destination {
+            Destination::Engine(card) => {
+                exchange.model = Some(card.id.clone());
+                local::answer(self, card, call, &body, exchange).await
+            }
+            Destination::Upstream { upstream, alias } => {
+                let body = match (alias, &peeked) {
+                    (Some(alias), Ok(peeked)) => {
+                        wire::openai::replace_model(&body, peeked.model_span.clone(), &alias.model)
+                    }
+                    _ => body.clone(),
+                };
+                let name = peeked.as_ref().ok().map(|peeked| peeked.model.as_ref());
+                exchange.model = alias
+                    .map(|alias| alias.model.as_str())
+                    .or(name)
+                    .map(str::to_owned);
+                exchange.record.provider = upstream.name().to_owned();
+                let path = match exchange.request().uri.query() {
+                    Some(query) => format!("{}?{query}", call.path()),
+                    None => call.path().to_owned(),
+                };
+                self.upstreams.relay(upstream, &path, body, exchange).await
+            }
+        }
+    }
+
+    async fn list_models(&self, exchange: &mut Exchange) -> Result<(), Failure> {
+        let list = self.models.list(&*self.engine, &self.upstreams).await;
+        exchange.respond_json(&list).await
+    }
+
+    async fn describe_model(&self, id: &str, exchange: &mut Exchange) -> Result<(), Failure> {
+        let model = self
+            .models
+            .describe(id, &*self.engine, &self.upstreams)
+            .await?;
+        exchange.respond_json(&model).await
+    }
+
+    /// What `Access-Control-Allow-Origin` is to say to a page of this origin.
+    fn allowed_origin(&self, origin: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let origin = origin?;
+        self.settings
+            .cors
+            .iter()
+            .find_map(|allowed| match allowed.as_str() {
+                "*" => Some(HeaderValue::from_static("*")),
+                allowed if allowed.as_bytes() == origin.as_bytes() => Some(origin.clone()),
+                _ => None,
+            })
+    }
+}
+
+/// What a person sees who opens the address in a browser.
+const HELLO: &[u8] = b"rkgate is running; the API is at /v1\n";
+
+/// Tells a browser what a page may send, if it may call at all.
+async fn preflight(exchange: &mut Exchange) -> Result<(), Failure> {
+    let mut header = empty_response(StatusCode::NO_CONTENT);
+    set(
+        &mut header,
+        "allow",
+        HeaderValue::from_static("GET, HEAD, POST, OPTIONS"),
+    );
+    if exchange.allowed_origin.is_some() {
+        set(
+            &mut header,
+            "access-control-allow-methods",
+            HeaderValue::from_static("GET, POST, OPTIONS"),
+        );
+        set(
+            &mut header,
+            "access-control-max-age",
+            HeaderValue::from_static("600"),
+        );
+        // A wildcard would leave out `Authorization`.
+        if let Some(headers) = exchange
+            .request()
+            .headers
+            .get(header::ACCESS_CONTROL_REQUEST_HEADERS)
+        {
+            let headers = headers.clone();
+            set(&mut header, "access-control-allow-headers", headers);
+        }
+    }
+    exchange.respond(header, b"").await
+}

@@ -1,0 +1,124 @@
+//! From the engine's progress to what a client is to be sent.
+
+use std::time::Instant;
+
+use tracing::Span;
+
+use crate::{
+    chat::{
+        Event, FinishReason, Usage,
+        answer::{AnswerOptions, Assembler},
+    },
+    engine::Progress,
+    gateway::{failure::Failure, observe::Record},
+};
+
+/// One answer in the making.
+pub(super) struct Pieces {
+    assembler: Assembler,
+    events: Vec<Event>,
+    prompt_tokens: u32,
+    generated: u32,
+}
+
+/// What a step of the engine means.
+pub(super) enum News {
+    /// The job waits; in words for a person.
+    Waiting(String),
+    /// The runtime has begun.
+    Started,
+    /// There may be new events.
+    Text,
+    /// The answer is complete, the last events included.
+    End(End),
+}
+
+/// How an answer ended.
+pub(super) struct End {
+    pub(super) reason: FinishReason,
+    pub(super) usage: Usage,
+}
+
+impl Pieces {
+    pub(super) fn new(options: AnswerOptions, prompt_tokens: u32) -> Self {
+        Self {
+            assembler: Assembler::new(options),
+            events: Vec::new(),
+            prompt_tokens,
+            generated: 0,
+        }
+    }
+
+    /// Takes the next step of the engine; nothing means that it ended without a word.
+    pub(super) fn take(
+        &mut self,
+        progress: Option<Progress>,
+        record: &mut Record,
+    ) -> Result<News, Failure> {
+        match progress {
+            Some(Progress::Queued { ahead: 0 }) => {
+                Ok(News::Waiting("Next in the queue".to_owned()))
+            }
+            Some(Progress::Queued { ahead }) => {
+                Ok(News::Waiting(format!("Queued: {ahead} ahead of you")))
+            }
+            Some(Progress::Loading) => Ok(News::Waiting("Loading the model".to_owned())),
+            Some(Progress::Started(started)) => {
+                record.queued = Some(started.queued);
+                Span::current().record("queue_ms", millis(started.queued));
+                Ok(News::Started)
+            }
+            Some(Progress::Piece { text, tokens }) => {
+                record.first_token.get_or_insert_with(Instant::now);
+                self.generated = self.generated.saturating_add(tokens);
+                self.assembler.push(&text, tokens, &mut self.events);
+                record.usage = Some(self.usage(0));
+                if self.assembler.stopped() {
+                    Ok(self.end(FinishReason::Stop, self.usage(0), record))
+                } else {
+                    Ok(News::Text)
+                }
+            }
+            Some(Progress::Done(completion)) => {
+                let span = Span::current();
+                span.record("prefill_ms", millis(completion.prefill));
+                span.record("decode_ms", millis(completion.decode));
+                let usage = Usage {
+                    reasoning: self.assembler.reasoning_tokens(),
+                    ..completion.usage
+                };
+                Ok(self.end(completion.finish, usage, record))
+            }
+            Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
+            None => {
+                tracing::error!("the engine ended a run without a result");
+                Err(Failure::Internal)
+            }
+        }
+    }
+
+    /// The events since the last call.
+    pub(super) fn events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.drain(..)
+    }
+
+    fn end(&mut self, reason: FinishReason, usage: Usage, record: &mut Record) -> News {
+        let reason = self.assembler.finish(reason, &mut self.events);
+        record.usage = Some(usage);
+        News::End(End { reason, usage })
+    }
+
+    /// What has been used so far, for answers that are cut short.
+    fn usage(&self, cached: u32) -> Usage {
+        Usage {
+            prompt: self.prompt_tokens,
+            cached,
+            completion: self.generated,
+            reasoning: self.assembler.reasoning_tokens(),
+        }
+    }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! What the gateway tells about its requests: one span, one line and one count each.
+
+use std::time::{Duration, Instant};
+
+use tracing::{Span, debug, field::Empty, info, info_span, warn};
+
+use super::{
+    exchange::Exchange,
+    failure::{CLIENT_CLOSED_REQUEST, Failure, Fault},
+    route::Call,
+};
+use crate::{
+    chat::Usage,
+    telemetry::{Metrics, Operation, RequestRecord},
+};
+
+/// What is learnt about a request while it is answered.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// The call, for requests that name a model.
+    pub(super) call: Option<Call>,
+    /// The upstream that answers; empty for the engine.
+    pub(super) provider: String,
+    /// When the first token or byte of the answer's body was sent.
+    pub(super) first_token: Option<Instant>,
+    /// Time in the engine's queue.
+    pub(super) queued: Option<Duration>,
+    /// Tokens, where they were counted.
+    pub(super) usage: Option<Usage>,
+}
+
+/// The provider name of the embedded engine.
+const ENGINE: &str = "rkllm";
+
+/// The span of one request; the stages of the request fill in its empty fields.
+pub(super) fn span(exchange: &Exchange) -> Span {
+    info_span!(
+        "request",
+        id = exchange.id,
+        class = exchange.class,
+        model = Empty,
+        queue_ms = Empty,
+        prefill_ms = Empty,
+        decode_ms = Empty,
+    )
+}
+
+/// Tells of a request that has ended. Runs inside its span.
+pub(super) fn finished(exchange: &Exchange, failure: Option<&Failure>, metrics: &Metrics) {
+    let duration = exchange.started.elapsed();
+    let verdict = failure.map(Failure::verdict);
+    let status = match (failure, exchange.status()) {
+        (Some(Failure::ClientGone(_)), _) => CLIENT_CLOSED_REQUEST,
+        (_, Some(status)) => status.as_u16(),
+        (_, None) => verdict.map_or(CLIENT_CLOSED_REQUEST, |verdict| verdict.status.as_u16()),
+    };
+    tell(exchange, status, duration, failure);
+    let record = &exchange.record;
+    let operation = match record.call {
+        Some(Call::Chat) => Operation::Chat,
+        Some(Call::Completion) => Operation::TextCompletion,
+        Some(Call::Embeddings) | None => return,
+    };
+    let provider = if record.provider.is_empty() {
+        ENGINE
+    } else {
+        &record.provider
+    };
+    let first_token = record
+        .first_token
+        .map(|at| at.duration_since(exchange.started));
+    let per_token = record
+        .usage
+        .zip(first_token)
+        .and_then(|(usage, first_token)| {
+            let further = usage
+                .completion
+                .checked_sub(1)
+                .filter(|further| *further > 0)?;
+            Some(duration.saturating_sub(first_token) / further)
+        });
+    metrics.request(&RequestRecord {
+        class: exchange.class,
+        model: exchange.model.as_deref().unwrap_or_default(),
+        provider,
+        operation,
+        status,
+        duration,
+        time_to_first_token: first_token,
+        time_per_output_token: per_token,
+        queued: record.queued,
+        usage: record.usage,
+    });
+    if verdict.is_some_and(|verdict| verdict.fault == Fault::Upstream) {
+        metrics.upstream_failed(provider);
+    }
+}
+
+fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&Failure>) {
+    let span = Span::current();
+    if let Some(model) = &exchange.model {
+        span.record("model", model);
+    }
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    match failure {
+        Some(failure) => match failure.verdict().fault {
+            Fault::Client | Fault::Load => info!(status, ms, reason = %failure, "not answered"),
+            Fault::Engine | Fault::Upstream | Fault::Gateway => {
+                warn!(status, ms, reason = %failure, "failed")
+            }
+        },
+        None if exchange.record.call.is_some() => {
+            let usage = exchange.record.usage.unwrap_or_default();
+            info!(
+                status,
+                ms,
+                prompt = usage.prompt,
+                cached = usage.cached,
+                completion = usage.completion,
+                "answered"
+            );
+        }
+        // Open WebUI asks for the list of models at every turn of a page.
+        None => debug!(status, ms, "answered"),
+    }
+}

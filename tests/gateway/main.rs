@@ -1,0 +1,14 @@
+//! The gateway over real sockets, with a scripted engine and scripted upstreams.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[path = "../kit/mod.rs"]
+mod kit;
+
+mod relay;
+mod upstream_faults;

@@ -1,0 +1,69 @@
+//! A gateway in this process, on a port of its own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use rkgate::{
+    gateway::{
+        BoundAddress, Gateway, GatewaySettings, Listener, LocalEngine, UpstreamSettings, Upstreams,
+    },
+    telemetry::{Metrics, board::Board},
+};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use super::{engine::scripted, soon};
+
+/// A running gateway.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) metrics: Arc<Metrics>,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Running {
+    /// Starts a gateway in front of an engine and upstreams.
+    pub(crate) async fn start(
+        settings: GatewaySettings,
+        engine: impl LocalEngine,
+        upstreams: Vec<UpstreamSettings>,
+    ) -> Self {
+        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let BoundAddress::Tcp(address) = *listener.address() else {
+            panic!("not TCP")
+        };
+        let metrics = Arc::new(Metrics::new(Board::new("/nonexistent")));
+        let upstreams = Upstreams::new(upstreams).unwrap();
+        let gateway = Gateway::new(settings, Arc::new(engine), upstreams, Arc::clone(&metrics));
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(gateway.serve(listener, stop.clone()));
+        Self {
+            address,
+            metrics,
+            stop,
+            served,
+        }
+    }
+
+    /// Starts a gateway without models of its own in front of one upstream.
+    pub(crate) async fn relaying(url: Url) -> Self {
+        let (engine, _) = scripted(&[]);
+        Self::start(
+            GatewaySettings::default(),
+            engine,
+            vec![UpstreamSettings::new("up", vec![url])],
+        )
+        .await
+    }
+
+    /// Asks it to stop.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits until it has stopped.
+    pub(crate) async fn stopped(self) {
+        soon("the gateway to stop", self.served).await.unwrap();
+    }
+}
