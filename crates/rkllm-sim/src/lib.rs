@@ -24,6 +24,7 @@ mod sampling;
 mod script;
 mod session;
 mod settings;
+pub mod shipped;
 mod template;
 mod timing;
 mod version;
