@@ -152,7 +152,8 @@ pub enum RunError {
         /// Ids generated before.
         tokens: Vec<i32>,
     },
-    /// An aborted run has left the model unusable; it must be dropped and loaded again.
+    /// `rkllm_run` refused the run after an aborted one, which is how a model shows that it has become unusable; it
+    /// must be dropped and loaded again. An input that it would have refused anyway cannot be told apart.
     #[error("the model has not recovered from an aborted run and must be loaded again")]
     ReloadNeeded,
     /// The caller's closure panicked; the run was aborted.

@@ -2,6 +2,8 @@
 
 use super::Fault;
 
+const SHIFTED: &str = "context to be full[";
+
 /// Who wrote a line, and how serious it is.
 enum Mark {
     Error,
@@ -32,6 +34,13 @@ fn split(line: &str) -> Option<(Mark, &str)> {
                 return Some((mark, after_time(text.trim_start())));
             }
         }
+    }
+    // The one piece of information that means a loss: the context was shifted.
+    if let Some(text) = line
+        .strip_prefix("I rkllm: ")
+        .filter(|text| text.starts_with(SHIFTED))
+    {
+        return Some((Mark::None, text));
     }
     if line.starts_with("I ") || line.starts_with("D ") {
         None
@@ -168,7 +177,7 @@ fn running(text: &str) -> Option<Fault> {
     if has("the context is not enough!") {
         return Some(Fault::ContextFull);
     }
-    if has("context to be full[") {
+    if has(SHIFTED) {
         return Some(Fault::ContextShifted);
     }
     if has("does not support saving prompt cache") {

@@ -84,7 +84,7 @@ fn samples() -> Vec<(&'static str, Fault)> {
         ),
         ("E rkllm: the context is not enough! history_s: 4000", Fault::ContextFull),
         (
-            "W rkllm: context to be full[4000 + 200], delete the kv cache in [10, 510), total: 4096",
+            "I rkllm: context to be full[4000 + 200], delete the kv cache in [10, 510), total: 4096",
             Fault::ContextShifted,
         ),
         ("E rkllm: prompt cache file '/tmp/a.bin' does not exist", Fault::PromptCacheMissing),
