@@ -35,5 +35,16 @@ pub use family::Family;
 pub use rkllm::abi;
 pub use sampling::Sampling;
 
+use rkllm::abi::Abi;
+
 /// What the model says to a prompt.
 type Composer = fn(&author::Prompt<'_>) -> String;
+
+/// The simulated runtime, in this process. The default of those who ask for a simulator is [`Abi::V1_2_1`], which
+/// stands for runtime 1.2.3: the one most boards run.
+pub fn runtime(abi: Abi) -> rkllm::Runtime {
+    // SAFETY: the functions are written to the same C header as those of the real library; what `from_symbols` asks
+    // for beyond it holds too: results live until the callback returns, no pointer is kept after a call but the
+    // callbacks and their userdata, and every function may be called from any thread.
+    unsafe { rkllm::Runtime::from_symbols(exports::symbols(abi)) }
+}

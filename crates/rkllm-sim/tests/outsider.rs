@@ -26,9 +26,21 @@ struct Generation {
 }
 
 const GENERATIONS: [Generation; 3] = [
-    Generation { abi: "120", package: "rkllm-sim-so-1_2_0", version: "1.2.0" },
-    Generation { abi: "121", package: "rkllm-sim-so-1_2_3", version: "1.2.3" },
-    Generation { abi: "130", package: "rkllm-sim-so-1_3_0", version: "1.3.0" },
+    Generation {
+        abi: "120",
+        package: "rkllm-sim-so-1_2_0",
+        version: "1.2.0",
+    },
+    Generation {
+        abi: "121",
+        package: "rkllm-sim-so-1_2_3",
+        version: "1.2.3",
+    },
+    Generation {
+        abi: "130",
+        package: "rkllm-sim-so-1_3_0",
+        version: "1.3.0",
+    },
 ];
 
 /// The shared libraries, in the order of [`GENERATIONS`].
@@ -36,7 +48,9 @@ fn libraries() -> &'static [PathBuf] {
     static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
     BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--offline", "--message-format=json"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        cargo
+            .args(["build", "--offline", "--message-format=json"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         GENERATIONS.iter().for_each(|generation| {
             cargo.args(["--package", generation.package]);
         });
@@ -50,7 +64,11 @@ fn libraries() -> &'static [PathBuf] {
             .collect();
         let named = |generation: &Generation| {
             let name = format!("librkllmrt_{}.so", generation.version.replace('.', "_"));
-            files.iter().find(|file| file.ends_with(&name)).unwrap_or_else(|| panic!("no {name}")).clone()
+            files
+                .iter()
+                .find(|file| file.ends_with(&name))
+                .unwrap_or_else(|| panic!("no {name}"))
+                .clone()
         };
         GENERATIONS.iter().map(named).collect()
     })
@@ -58,7 +76,11 @@ fn libraries() -> &'static [PathBuf] {
 
 fn successful(mut command: Command) -> Output {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     output
 }
 
@@ -84,22 +106,35 @@ impl Outsider {
             .arg(dir.path().join("outsider"))
             .args(["-ldl", "-lpthread"]);
         successful(compiler);
-        rkllm_sim::install(dir.path()).unwrap();
-        Self { dir, generation, library: libraries()[index].clone() }
+        rkllm_sim::shipped::install(dir.path()).unwrap();
+        Self {
+            dir,
+            generation,
+            library: libraries()[index].clone(),
+        }
     }
 
     fn run(&self, scenario: &str) -> Output {
-        let model = self.dir.path().join("Qwen3-0.6B-rk3588-w8a8/Qwen3-0.6B-rk3588-w8a8.rkllm");
+        let model = self
+            .dir
+            .path()
+            .join("Qwen3-0.6B-rk3588-w8a8/Qwen3-0.6B-rk3588-w8a8.rkllm");
         let mut outsider = Command::new(self.dir.path().join("outsider"));
         outsider.arg(&self.library).arg(model).arg(scenario);
-        outsider.env("RKLLM_SIM_SPEED", "0").env("RKLLM_SIM_NPU", self.dir.path().join("npu"));
+        outsider
+            .env("RKLLM_SIM_SPEED", "0")
+            .env("RKLLM_SIM_NPU", self.dir.path().join("npu"));
         outsider.output().unwrap()
     }
 
     fn succeeds(&self, scenario: &str) -> String {
         let output = self.run(scenario);
         let errors = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success(), "{} {scenario}: {errors}", self.generation.version);
+        assert!(
+            output.status.success(),
+            "{} {scenario}: {errors}",
+            self.generation.version
+        );
         errors
     }
 }
@@ -116,7 +151,10 @@ fn drive(index: usize, scenarios: &[&str]) {
     let missing = "E rkllm: failed to open '/nowhere/model.rkllm': 'No such file or directory'\n\
                    E rkllm: invalid rkllm model!\nE rkllm: rkllm_init failed\n";
     assert!(log.contains(missing), "{log}");
-    assert!(log.contains("must be less than the model's max_context_limit["), "{log}");
+    assert!(
+        log.contains("must be less than the model's max_context_limit["),
+        "{log}"
+    );
     for scenario in ["symbols", "abort"].iter().chain(scenarios) {
         outsider.succeeds(scenario);
     }
@@ -147,7 +185,14 @@ fn null_image_marks_crash_1_2_3() {
 fn the_version_can_be_read_before_loading() {
     for (generation, library) in GENERATIONS.iter().zip(libraries()) {
         let bytes = std::fs::read(library).unwrap();
-        let expected = format!("RKLLM SDK (version: {} | target: Linux | ", generation.version);
-        assert!(bytes.windows(expected.len()).any(|window| window == expected.as_bytes()));
+        let expected = format!(
+            "RKLLM SDK (version: {} | target: Linux | ",
+            generation.version
+        );
+        assert!(
+            bytes
+                .windows(expected.len())
+                .any(|window| window == expected.as_bytes())
+        );
     }
 }

@@ -7,10 +7,13 @@ use std::{
     sync::Arc,
 };
 
-use rkllm::abi::{Abi, LLMHandle, RKLLMLoraAdapter, RKLLMLoraParam, RKLLMPromptCacheParam};
+use rkllm::abi::{
+    Abi, LLMHandle, RKLLMInferMode, RKLLMLoraAdapter, RKLLMLoraParam, RKLLMPromptCacheParam,
+};
 
 use crate::{
-    author,
+    Sampling, author,
+    input::Input,
     knobs::Knobs,
     prompt_cache,
     run::{Mode, Request},
@@ -20,6 +23,8 @@ use crate::{
 };
 
 mod callback;
+mod fields;
+mod inputs;
 mod macros;
 pub mod shared;
 mod table;
@@ -119,44 +124,92 @@ unsafe fn init(
     0
 }
 
-/// The parts of a run's settings that all generations share.
-///
-/// # Safety
-/// The pointers are NULL or valid, with the strings they lead to.
-unsafe fn request(
-    mode: u32,
+/// The settings of a run, of whichever generation.
+struct Infer {
+    mode: RKLLMInferMode,
     lora: *const RKLLMLoraParam,
     cache: *const RKLLMPromptCacheParam,
     keep_history: c_int,
-) -> Option<Request> {
-    let mode = match mode {
-        0 => Mode::Generate,
-        1 => Mode::HiddenLayer,
-        2 => Mode::Logits,
-        _ => return None,
+    sampling: Option<Sampling>,
+    max_new_tokens: i32,
+}
+
+impl Infer {
+    /// The request, its inputs left out; `None` for a mode that does not exist.
+    ///
+    /// # Safety
+    /// The pointers are NULL or valid, with the strings they lead to.
+    unsafe fn request(&self) -> Option<Request> {
+        let mode = match self.mode {
+            RKLLMInferMode::GENERATE => Mode::Generate,
+            RKLLMInferMode::GET_LAST_HIDDEN_LAYER => Mode::HiddenLayer,
+            RKLLMInferMode::GET_LOGITS => Mode::Logits,
+            _ => return None,
+        };
+        // SAFETY: as the caller vouches.
+        let lora = unsafe { value(self.lora) }.map(|lora| {
+            // SAFETY: as the caller vouches.
+            unsafe { text(lora.lora_adapter_name) }.unwrap_or_default()
+        });
+        // SAFETY: as the caller vouches.
+        let cache = unsafe { value(self.cache) }.filter(|cache| cache.save_prompt_cache == 1);
+        let save_cache = cache.map(|cache| {
+            // SAFETY: as the caller vouches.
+            let path = unsafe { text(cache.prompt_cache_path) };
+            PathBuf::from(path.unwrap_or_else(|| prompt_cache::DEFAULT_PATH.to_owned()))
+        });
+        Some(Request {
+            inputs: Vec::new(),
+            mode,
+            keep_history: self.keep_history == 1,
+            sampling: self.sampling,
+            max_new_tokens: self.max_new_tokens,
+            lora,
+            save_cache,
+        })
+    }
+}
+
+/// `rkllm_run` and, if `detached`, `rkllm_run_async`. `read` makes sense of one input.
+///
+/// # Safety
+/// `handle` as for [`open`]; `input` is NULL or has one entry per row of a batch, each good for `read`; the pointers
+/// in `infer` are NULL or valid.
+unsafe fn run<I: Copy>(
+    handle: LLMHandle,
+    input: *const I,
+    infer: Option<Infer>,
+    userdata: *mut c_void,
+    detached: bool,
+    read: unsafe fn(&Handle, &I) -> Option<Input>,
+) -> c_int {
+    // SAFETY: as the caller vouches.
+    let Some(handle) = (unsafe { open(handle) }) else {
+        return -1;
+    };
+    let Session {
+        console, settings, ..
+    } = &*handle.session;
+    if input.is_null() {
+        console.debug("rkllm_input is NULL");
+        return -1;
+    }
+    let Some(infer) = infer else {
+        console.debug("rkllm_infer_params is NULL");
+        return -1;
     };
     // SAFETY: as the caller vouches.
-    let lora = unsafe { value(lora) }.map(|lora| {
+    let inputs = unsafe { values(input, settings.n_batch.into()) };
+    let inputs = inputs.iter().map(|input| {
         // SAFETY: as the caller vouches.
-        unsafe { text(lora.lora_adapter_name) }.unwrap_or_default()
+        unsafe { read(handle, input) }
     });
     // SAFETY: as the caller vouches.
-    let cache = unsafe { value(cache) }.filter(|cache| cache.save_prompt_cache == 1);
-    let save_cache = cache.map(|cache| {
-        // SAFETY: as the caller vouches.
-        let path = unsafe { text(cache.prompt_cache_path) };
-        PathBuf::from(path.unwrap_or_else(|| prompt_cache::DEFAULT_PATH.to_owned()))
-    });
-    let keep_history = keep_history == 1;
-    Some(Request {
-        inputs: Vec::new(),
-        mode,
-        keep_history,
-        sampling: None,
-        max_new_tokens: 0,
-        lora,
-        save_cache,
-    })
+    let request = unsafe { infer.request() };
+    let request = request
+        .zip(inputs.collect())
+        .map(|(request, inputs)| Request { inputs, ..request });
+    start(handle, request, userdata, detached || settings.is_async)
 }
 
 /// Runs on this thread, or on one of its own if `detached`.

@@ -49,7 +49,7 @@ pub fn symbols(abi: Abi) -> SymbolTable {
             rkllm_run_async: v1_3_0::run_async,
             rkllm_abort: shared::abort,
             rkllm_is_running: shared::is_running,
-            rkllm_clear_kv_cache: v1_3_0::clear_kv_cache,
+            rkllm_clear_kv_cache: v1_2_1::clear_kv_cache,
             rkllm_get_kv_cache_size: shared::get_kv_cache_size,
             rkllm_set_chat_template: shared::set_chat_template,
             rkllm_set_function_tools: shared::set_function_tools,

@@ -10,47 +10,22 @@ use rkllm::abi::{
     },
 };
 
-use super::{Callback, Handle, clear, open, request, start, text, value, values};
+use super::{
+    Callback, Handle, clear, fields, inputs, open, text, v1_2_0::infer_1_2, value, values,
+};
 use crate::{
-    Sampling, crash,
+    crash,
     input::{Frames, Input, Media},
-    run::Request,
-    settings::{self, Settings},
     template::Role,
 };
 
 /// The defaults of the real library.
 pub extern "C" fn create_default_param() -> RKLLMParam {
-    let sampling = Sampling::default();
-    RKLLMParam {
-        model_path: std::ptr::null(),
-        max_context_len: settings::DEFAULT_CONTEXT,
-        max_new_tokens: settings::DEFAULT_ANSWER,
-        top_k: sampling.top_k,
-        n_keep: -1,
-        top_p: sampling.top_p,
-        temperature: sampling.temperature,
-        repeat_penalty: sampling.repeat_penalty,
-        frequency_penalty: sampling.frequency_penalty,
-        presence_penalty: sampling.presence_penalty,
-        mirostat: sampling.mirostat,
-        mirostat_tau: sampling.mirostat_tau,
-        mirostat_eta: sampling.mirostat_eta,
-        skip_special_token: CBool(0),
-        is_async: CBool(0),
-        img_start: c"".as_ptr(),
-        img_end: c"".as_ptr(),
-        img_content: c"".as_ptr(),
-        extend_param: RKLLMExtendParam {
-            base_domain_id: 0,
-            embed_flash: 0,
-            enabled_cpus_num: 4,
-            enabled_cpus_mask: 0xF0,
-            n_batch: 1,
-            use_cross_attn: 0,
-            reserved: [0; 104],
-        },
-    }
+    let none = c"".as_ptr();
+    fields::default_param!(
+        { img_start: none, img_end: none, img_content: none },
+        { n_batch: 1, use_cross_attn: 0, reserved: [0; 104] }
+    )
 }
 
 /// # Safety
@@ -64,11 +39,10 @@ pub unsafe extern "C" fn init(
     let Some(param) = (unsafe { value(param) }) else {
         return -1;
     };
-    let Some(callback) = callback else { return -1 };
-    let callback = Callback::V1_2_1(callback, std::ptr::null_mut());
-    if handle.is_null() {
+    let Some(callback) = callback.filter(|_| !handle.is_null()) else {
         return -1;
-    }
+    };
+    let callback = Callback::V1_2_1(callback, std::ptr::null_mut());
     // The real library makes C++ strings of these without a look.
     if [param.img_start, param.img_end, param.img_content]
         .iter()
@@ -81,42 +55,13 @@ pub unsafe extern "C" fn init(
         unsafe { text(mark) }.unwrap_or_default()
     });
     // SAFETY: as the caller vouches.
-    let Some(settings) = (unsafe { given(&param) }) else {
+    let Some(path) = (unsafe { text(param.model_path) }) else {
         return -1;
     };
+    let n_batch = param.extend_param.n_batch;
+    let settings = fields::settings!(param, path, ignore_eos_token: false, n_batch: n_batch);
     // SAFETY: `handle` is not NULL and, as the caller vouches, a place for a handle.
     unsafe { super::init(Abi::V1_2_1, handle, settings, callback, (start, end)) }
-}
-
-/// # Safety
-/// The model's path is NULL or valid.
-unsafe fn given(param: &RKLLMParam) -> Option<Settings> {
-    // SAFETY: as the caller vouches.
-    let model_path = unsafe { text(param.model_path) }?;
-    Some(Settings {
-        model_path: model_path.into(),
-        max_context_len: param.max_context_len,
-        max_new_tokens: param.max_new_tokens,
-        n_keep: param.n_keep,
-        sampling: Sampling {
-            top_k: param.top_k,
-            top_p: param.top_p,
-            temperature: param.temperature,
-            repeat_penalty: param.repeat_penalty,
-            frequency_penalty: param.frequency_penalty,
-            presence_penalty: param.presence_penalty,
-            mirostat: param.mirostat,
-            mirostat_tau: param.mirostat_tau,
-            mirostat_eta: param.mirostat_eta,
-        },
-        skip_special_token: param.skip_special_token.is_true(),
-        ignore_eos_token: false,
-        is_async: param.is_async.is_true(),
-        base_domain_id: param.extend_param.base_domain_id,
-        enabled_cpus_num: param.extend_param.enabled_cpus_num,
-        enabled_cpus_mask: param.extend_param.enabled_cpus_mask,
-        n_batch: param.extend_param.n_batch,
-    })
 }
 
 /// # Safety
@@ -128,19 +73,9 @@ pub unsafe extern "C" fn run(
     userdata: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller vouches.
-    let Some(handle) = (unsafe { open(handle) }) else {
-        return -1;
-    };
+    let infer = unsafe { value(infer) }.map(infer_1_2);
     // SAFETY: as the caller vouches.
-    unsafe {
-        begin(
-            handle,
-            input,
-            infer,
-            userdata,
-            handle.session.settings.is_async,
-        )
-    }
+    unsafe { super::run(handle, input, infer, userdata, false, read) }
 }
 
 /// # Safety
@@ -152,59 +87,14 @@ pub unsafe extern "C" fn run_async(
     userdata: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller vouches.
-    let Some(handle) = (unsafe { open(handle) }) else {
-        return -1;
-    };
+    let infer = unsafe { value(infer) }.map(infer_1_2);
     // SAFETY: as the caller vouches.
-    unsafe { begin(handle, input, infer, userdata, true) }
-}
-
-/// # Safety
-/// As for `run`.
-unsafe fn begin(
-    handle: &Handle,
-    input: *const RKLLMInput,
-    infer: *const RKLLMInferParam,
-    userdata: *mut c_void,
-    detached: bool,
-) -> c_int {
-    if input.is_null() {
-        handle.session.console.debug("rkllm_input is NULL");
-        return -1;
-    }
-    // SAFETY: as the caller vouches.
-    let Some(infer) = (unsafe { value(infer) }) else {
-        handle.session.console.debug("rkllm_infer_params is NULL");
-        return -1;
-    };
-    // SAFETY: as the caller vouches; the input has one entry per row of a batch.
-    let inputs = unsafe { values(input, handle.session.settings.n_batch.into()) };
-    // SAFETY: as the caller vouches.
-    let request = unsafe {
-        request(
-            infer.mode.0,
-            infer.lora_params,
-            infer.prompt_cache_params,
-            infer.keep_history,
-        )
-    };
-    let inputs: Option<Vec<Input>> = inputs
-        .iter()
-        .map(|input| {
-            // SAFETY: as the caller vouches.
-            unsafe { read(handle, input) }
-        })
-        .collect();
-    let request = request
-        .zip(inputs)
-        .map(|(request, inputs)| Request { inputs, ..request });
-    start(handle, request, userdata, detached)
+    unsafe { super::run(handle, input, infer, userdata, true, read) }
 }
 
 /// # Safety
 /// The member of the union that `input_type` names is set and valid.
 unsafe fn read(handle: &Handle, input: &RKLLMInput) -> Option<Input> {
-    let embd_size = handle.session.model.header.embd_size;
     // SAFETY: as the caller vouches.
     let role = match unsafe { text(input.role) }.as_deref() {
         Some("tool") => Role::Tool,
@@ -214,55 +104,49 @@ unsafe fn read(handle: &Handle, input: &RKLLMInput) -> Option<Input> {
     match input.input_type {
         RKLLMInputType::PROMPT => {
             // SAFETY: the type says that this member is set.
-            let prompt = unsafe { input.data.prompt_input };
+            let text = unsafe { input.data.prompt_input };
             // SAFETY: as the caller vouches.
-            let text = unsafe { text(prompt) }?;
-            Some(Input::Prompt {
-                text,
-                role,
-                enable_thinking,
-            })
+            unsafe { inputs::prompt(text, role, enable_thinking) }
         }
         RKLLMInputType::TOKEN => {
             // SAFETY: the type says that this member is set.
-            let tokens = unsafe { input.data.token_input };
+            let ids = unsafe { input.data.token_input };
             // SAFETY: as the caller vouches.
-            let ids = unsafe { values(tokens.input_ids, tokens.n_tokens) };
-            (!ids.is_empty()).then_some(Input::Tokens(ids))
+            unsafe { inputs::tokens(ids) }
         }
         RKLLMInputType::EMBED => {
             // SAFETY: the type says that this member is set.
             let rows = unsafe { input.data.embed_input };
             // SAFETY: as the caller vouches.
-            let numbers = unsafe { values(rows.embed, rows.n_tokens * embd_size) };
-            (!numbers.is_empty()).then_some(Input::Embedding(numbers))
+            unsafe { inputs::embedding(handle, rows) }
         }
         RKLLMInputType::MULTIMODAL => {
             // SAFETY: the type says that this member is set.
             let multimodal = unsafe { input.data.multimodal_input };
             // SAFETY: as the caller vouches.
             let text = unsafe { text(multimodal.prompt) }?;
-            let (start, end) = handle.image_marks.clone();
-            let rows = multimodal.n_image * multimodal.n_image_tokens;
+            let rows = multimodal.n_image.saturating_mul(multimodal.n_image_tokens);
+            // SAFETY: as the caller vouches.
+            let embedding = unsafe { inputs::rows(handle, multimodal.image_embed, rows) };
             let images = Frames {
-                // SAFETY: as the caller vouches.
-                embedding: unsafe { values(multimodal.image_embed, rows * embd_size) },
-                tokens: multimodal.n_image_tokens,
-                count: multimodal.n_image,
-                start,
-                end,
                 width: multimodal.image_width,
                 height: multimodal.image_height,
+                ..inputs::marked(
+                    handle,
+                    embedding,
+                    multimodal.n_image_tokens,
+                    multimodal.n_image,
+                )
             };
-            let media = Box::new(Media {
+            let media = Media {
                 images,
                 ..Media::default()
-            });
+            };
             Some(Input::Multimodal {
                 text,
                 role,
                 enable_thinking,
-                media,
+                media: Box::new(media),
             })
         }
         _ => None,

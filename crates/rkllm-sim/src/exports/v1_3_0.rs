@@ -1,55 +1,27 @@
 //! Runtime 1.3.0.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{c_char, c_int, c_void};
 
 use rkllm::abi::{
     Abi,
     v1_3_0::{
         CBool, LLMHandle, RKLLMCallback, RKLLMExtendParam, RKLLMInferParam, RKLLMInput,
-        RKLLMInputType, RKLLMParam, RKLLMSamplingParam,
+        RKLLMInputType, RKLLMParam,
     },
 };
 
-pub use super::v1_2_1::clear_kv_cache;
-use super::{Callback, Handle, open, request, start, text, value, values};
+use super::{Callback, Handle, Infer, fields, inputs, text, value};
 use crate::{
-    Sampling,
     input::{Frames, Input, Media},
-    run::Request,
-    settings::{self, Settings},
     template::Role,
 };
 
 /// The defaults of the real library.
 pub extern "C" fn create_default_param() -> RKLLMParam {
-    let sampling = Sampling::default();
-    RKLLMParam {
-        model_path: std::ptr::null(),
-        max_context_len: settings::DEFAULT_CONTEXT,
-        max_new_tokens: settings::DEFAULT_ANSWER,
-        top_k: sampling.top_k,
-        n_keep: -1,
-        top_p: sampling.top_p,
-        temperature: sampling.temperature,
-        repeat_penalty: sampling.repeat_penalty,
-        frequency_penalty: sampling.frequency_penalty,
-        presence_penalty: sampling.presence_penalty,
-        mirostat: sampling.mirostat,
-        mirostat_tau: sampling.mirostat_tau,
-        mirostat_eta: sampling.mirostat_eta,
-        skip_special_token: CBool(0),
-        ignore_eos_token: CBool(0),
-        is_async: CBool(0),
-        extend_param: RKLLMExtendParam {
-            base_domain_id: 0,
-            embed_flash: 0,
-            enabled_cpus_num: 4,
-            enabled_cpus_mask: 0xF0,
-            n_batch: 1,
-            use_cross_attn: 0,
-            reserved: [0; 104],
-        },
-    }
+    fields::default_param!(
+        { ignore_eos_token: CBool(0) },
+        { n_batch: 1, use_cross_attn: 0, reserved: [0; 104] }
+    )
 }
 
 /// # Safety
@@ -67,17 +39,16 @@ pub unsafe extern "C" fn init(
     let Some(callbacks) = (unsafe { value(callback) }) else {
         return -1;
     };
-    let Some(callback) = callbacks.result_callback else {
+    let Some(callback) = callbacks.result_callback.filter(|_| !handle.is_null()) else {
         return -1;
     };
     let callback = Callback::V1_2_1(callback, callbacks.result_userdata);
-    if handle.is_null() {
-        return -1;
-    }
     // SAFETY: as the caller vouches.
-    let Some(settings) = (unsafe { given(&param) }) else {
+    let Some(path) = (unsafe { text(param.model_path) }) else {
         return -1;
     };
+    let (ignore, n_batch) = (param.ignore_eos_token.is_true(), param.extend_param.n_batch);
+    let settings = fields::settings!(param, path, ignore_eos_token: ignore, n_batch: n_batch);
     // SAFETY: `handle` is not NULL and, as the caller vouches, a place for a handle.
     unsafe {
         super::init(
@@ -91,37 +62,6 @@ pub unsafe extern "C" fn init(
 }
 
 /// # Safety
-/// The model's path is NULL or valid.
-unsafe fn given(param: &RKLLMParam) -> Option<Settings> {
-    // SAFETY: as the caller vouches.
-    let model_path = unsafe { text(param.model_path) }?;
-    Some(Settings {
-        model_path: model_path.into(),
-        max_context_len: param.max_context_len,
-        max_new_tokens: param.max_new_tokens,
-        n_keep: param.n_keep,
-        sampling: Sampling {
-            top_k: param.top_k,
-            top_p: param.top_p,
-            temperature: param.temperature,
-            repeat_penalty: param.repeat_penalty,
-            frequency_penalty: param.frequency_penalty,
-            presence_penalty: param.presence_penalty,
-            mirostat: param.mirostat,
-            mirostat_tau: param.mirostat_tau,
-            mirostat_eta: param.mirostat_eta,
-        },
-        skip_special_token: param.skip_special_token.is_true(),
-        ignore_eos_token: param.ignore_eos_token.is_true(),
-        is_async: param.is_async.is_true(),
-        base_domain_id: param.extend_param.base_domain_id,
-        enabled_cpus_num: param.extend_param.enabled_cpus_num,
-        enabled_cpus_mask: param.extend_param.enabled_cpus_mask,
-        n_batch: param.extend_param.n_batch,
-    })
-}
-
-/// # Safety
 /// As the C header says.
 pub unsafe extern "C" fn run(
     handle: LLMHandle,
@@ -130,19 +70,12 @@ pub unsafe extern "C" fn run(
     userdata: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller vouches.
-    let Some(handle) = (unsafe { open(handle) }) else {
-        return -1;
-    };
+    let infer = unsafe { value(infer) }.map(|infer| {
+        // SAFETY: as the caller vouches.
+        unsafe { settings_of(infer) }
+    });
     // SAFETY: as the caller vouches.
-    unsafe {
-        begin(
-            handle,
-            input,
-            infer,
-            userdata,
-            handle.session.settings.is_async,
-        )
-    }
+    unsafe { super::run(handle, input, infer, userdata, false, read) }
 }
 
 /// # Safety
@@ -154,79 +87,32 @@ pub unsafe extern "C" fn run_async(
     userdata: *mut c_void,
 ) -> c_int {
     // SAFETY: as the caller vouches.
-    let Some(handle) = (unsafe { open(handle) }) else {
-        return -1;
-    };
+    let infer = unsafe { value(infer) }.map(|infer| {
+        // SAFETY: as the caller vouches.
+        unsafe { settings_of(infer) }
+    });
     // SAFETY: as the caller vouches.
-    unsafe { begin(handle, input, infer, userdata, true) }
+    unsafe { super::run(handle, input, infer, userdata, true, read) }
 }
 
 /// # Safety
-/// As for `run`.
-unsafe fn begin(
-    handle: &Handle,
-    input: *const RKLLMInput,
-    infer: *const RKLLMInferParam,
-    userdata: *mut c_void,
-    detached: bool,
-) -> c_int {
-    if input.is_null() {
-        handle.session.console.debug("rkllm_input is NULL");
-        return -1;
-    }
+/// The sampling values are NULL or valid.
+unsafe fn settings_of(infer: RKLLMInferParam) -> Infer {
     // SAFETY: as the caller vouches.
-    let Some(infer) = (unsafe { value(infer) }) else {
-        handle.session.console.debug("rkllm_infer_params is NULL");
-        return -1;
-    };
-    // SAFETY: as the caller vouches; the input has one entry per row of a batch.
-    let inputs = unsafe { values(input, handle.session.settings.n_batch.into()) };
-    // SAFETY: as the caller vouches.
-    let request = unsafe {
-        request(
-            infer.mode.0,
-            infer.lora_params,
-            infer.prompt_cache_params,
-            infer.keep_history,
-        )
-    };
-    let inputs: Option<Vec<Input>> = inputs
-        .iter()
-        .map(|input| {
-            // SAFETY: as the caller vouches.
-            unsafe { read(handle, input) }
-        })
-        .collect();
-    // SAFETY: as the caller vouches.
-    let sampling = unsafe { value(infer.sampling_params) }.map(sampling);
-    let max_new_tokens = infer.max_new_tokens;
-    let request = request.zip(inputs).map(|(request, inputs)| Request {
-        inputs,
-        sampling,
-        max_new_tokens,
-        ..request
-    });
-    start(handle, request, userdata, detached)
-}
-
-fn sampling(param: RKLLMSamplingParam) -> Sampling {
-    Sampling {
-        top_k: param.top_k,
-        top_p: param.top_p,
-        temperature: param.temperature,
-        repeat_penalty: param.repeat_penalty,
-        frequency_penalty: param.frequency_penalty,
-        presence_penalty: param.presence_penalty,
-        mirostat: param.mirostat,
-        mirostat_tau: param.mirostat_tau,
-        mirostat_eta: param.mirostat_eta,
+    let sampling = unsafe { value(infer.sampling_params) };
+    Infer {
+        mode: infer.mode,
+        lora: infer.lora_params,
+        cache: infer.prompt_cache_params,
+        keep_history: infer.keep_history,
+        sampling: sampling.map(|values| fields::sampling!(values)),
+        max_new_tokens: infer.max_new_tokens,
     }
 }
 
 /// # Safety
 /// The member of the union that `input_type` names is set and valid.
 unsafe fn read(handle: &Handle, input: &RKLLMInput) -> Option<Input> {
-    let embd_size = handle.session.model.header.embd_size;
     // SAFETY: as the caller vouches.
     let role = match unsafe { text(input.role) }.as_deref() {
         None => Role::Unset,
@@ -238,28 +124,21 @@ unsafe fn read(handle: &Handle, input: &RKLLMInput) -> Option<Input> {
     match input.input_type {
         RKLLMInputType::PROMPT => {
             // SAFETY: the type says that this member is set.
-            let prompt = unsafe { input.data.prompt_input };
+            let text = unsafe { input.data.prompt_input };
             // SAFETY: as the caller vouches.
-            let text = unsafe { text(prompt) }?;
-            Some(Input::Prompt {
-                text,
-                role,
-                enable_thinking,
-            })
+            unsafe { inputs::prompt(text, role, enable_thinking) }
         }
         RKLLMInputType::TOKEN => {
             // SAFETY: the type says that this member is set.
-            let tokens = unsafe { input.data.token_input };
+            let ids = unsafe { input.data.token_input };
             // SAFETY: as the caller vouches.
-            let ids = unsafe { values(tokens.input_ids, tokens.n_tokens) };
-            (!ids.is_empty()).then_some(Input::Tokens(ids))
+            unsafe { inputs::tokens(ids) }
         }
         RKLLMInputType::EMBED => {
             // SAFETY: the type says that this member is set.
             let rows = unsafe { input.data.embed_input };
             // SAFETY: as the caller vouches.
-            let numbers = unsafe { values(rows.embed, rows.n_tokens * embd_size) };
-            (!numbers.is_empty()).then_some(Input::Embedding(numbers))
+            unsafe { inputs::embedding(handle, rows) }
         }
         RKLLMInputType::MULTIMODAL => {
             // SAFETY: the type says that this member is set.
@@ -267,54 +146,59 @@ unsafe fn read(handle: &Handle, input: &RKLLMInput) -> Option<Input> {
             // SAFETY: as the caller vouches.
             let text = unsafe { text(multimodal.prompt) }?;
             let (image, video) = (multimodal.image, multimodal.video);
-            let [image_start, image_end, video_start, video_end] = [
-                image.image_start,
-                image.image_end,
-                video.video_start,
-                video.video_end,
-            ]
-            .map(|mark| {
-                // SAFETY: as the caller vouches.
-                unsafe { super::text(mark) }.unwrap_or_default()
-            });
+            let rows = image.n_image.saturating_mul(image.n_image_tokens);
             let images = Frames {
                 // SAFETY: as the caller vouches.
-                embedding: unsafe {
-                    values(
-                        image.image_embed,
-                        image.n_image * image.n_image_tokens * embd_size,
-                    )
-                },
+                embedding: unsafe { inputs::rows(handle, image.image_embed, rows) },
                 tokens: image.n_image_tokens,
                 count: image.n_image,
-                start: image_start,
-                end: image_end,
+                // SAFETY: as the caller vouches.
+                start: unsafe { mark(image.image_start) },
+                // SAFETY: as the caller vouches.
+                end: unsafe { mark(image.image_end) },
                 width: image.image_width,
                 height: image.image_height,
             };
-            let tokens = video.n_frame_tokens * video.n_frame_per_video;
+            let tokens = video.n_frame_tokens.saturating_mul(video.n_frame_per_video);
             let videos = Frames {
                 // SAFETY: as the caller vouches.
-                embedding: unsafe { values(video.video_embed, video.n_video * tokens * embd_size) },
+                embedding: unsafe {
+                    inputs::rows(
+                        handle,
+                        video.video_embed,
+                        video.n_video.saturating_mul(tokens),
+                    )
+                },
                 tokens,
                 count: video.n_video,
-                start: video_start,
-                end: video_end,
+                // SAFETY: as the caller vouches.
+                start: unsafe { mark(video.video_start) },
+                // SAFETY: as the caller vouches.
+                end: unsafe { mark(video.video_end) },
                 width: video.frame_width,
                 height: video.frame_height,
             };
-            let media = Box::new(Media {
+            let media = Media {
                 images,
                 videos,
                 knows_video: true,
-            });
+            };
             Some(Input::Multimodal {
                 text,
                 role,
                 enable_thinking,
-                media,
+                media: Box::new(media),
             })
         }
         _ => None,
     }
+}
+
+/// The text beside a picture; NULL is none.
+///
+/// # Safety
+/// The text is NULL or valid.
+unsafe fn mark(mark: *const c_char) -> String {
+    // SAFETY: as the caller vouches.
+    unsafe { text(mark) }.unwrap_or_default()
 }
