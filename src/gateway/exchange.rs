@@ -309,6 +309,8 @@ impl Exchange {
             );
         }
         match failure {
+            // Where a body that cannot be read ends, nobody knows.
+            Failure::BadBody(_) => self.close_after(),
             Failure::MethodNotAllowed { allow } => {
                 set(&mut header, "allow", HeaderValue::from_static(allow))
             }

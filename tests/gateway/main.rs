@@ -10,5 +10,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod local;
 mod relay;
+mod service;
 mod upstream_faults;

@@ -2,26 +2,22 @@
 
 mod asked;
 mod pieces;
+mod sse;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::{Bytes, BytesMut};
-use http::StatusCode;
+use bytes::Bytes;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::{
-    Gateway,
-    exchange::{Exchange, response},
-    failure::Failure,
-    route::Call,
-};
+use super::{Gateway, exchange::Exchange, failure::Failure, route::Call};
 use crate::{
     chat::answer::Answer,
     engine::{ModelCard, Run},
-    wire::openai::{self, ChunkEncoder},
+    wire::openai,
 };
 use asked::Asked;
 use pieces::{News, Pieces};
+use sse::{EventStream, StatusLine};
 
 /// Answers a call from the engine with this model.
 pub(super) async fn answer(
@@ -55,20 +51,13 @@ async fn stream(
     mut pieces: Pieces,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
-    let encoder = match asked.call {
-        Call::Completion => ChunkEncoder::text(&exchange.id, now(), &asked.model),
-        Call::Chat | Call::Embeddings => ChunkEncoder::chat(&exchange.id, now(), &asked.model),
-    };
     let mut status = StatusLine::new(exchange);
+    let mut events = EventStream::new(asked, exchange);
     let settings = &gateway.settings;
-    let mut heartbeat = time::interval_at(
-        time::Instant::now() + settings.first_heartbeat,
-        settings.heartbeat,
-    );
+    let first = time::Instant::now() + settings.first_heartbeat;
+    let mut heartbeat = time::interval_at(first, settings.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut quiet = true;
-    let mut begun = false;
-    let mut out = BytesMut::new();
     let end = loop {
         let mut end = None;
         tokio::select! {
@@ -77,75 +66,48 @@ async fn stream(
             progress = run.progress.recv() => {
                 let mut next = Some(progress);
                 // What has come meanwhile leaves in the same write.
-                while let Some(progress) = next {
-                    match pieces.take(progress, &mut exchange.record)? {
-                        News::Waiting(what) => status.waiting(what, begun, &mut out),
-                        News::Started => status.over(&mut out),
-                        News::Text => {}
-                        News::End(reason) => {
-                            end = Some(reason);
-                            break;
+                while let (Some(progress), None) = (next.take(), &end) {
+                    match pieces.take(progress, &mut exchange.record) {
+                        Ok(News::Waiting(what)) => status.waiting(what, &mut events),
+                        Ok(News::Started(waited)) => status.over(waited, &mut events),
+                        Ok(News::Text) => events.add(pieces.events()),
+                        Ok(News::End(how)) => {
+                            events.add(pieces.events());
+                            end = Some(Ok(how));
                         }
+                        Err(failure) => end = Some(Err(failure)),
                     }
                     next = run.progress.try_recv().ok().map(Some);
                 }
             }
             _ = heartbeat.tick() => {
-                if quiet && !status.tell(&mut out) {
-                    openai::write_heartbeat(&mut out);
+                if quiet && !status.tell(&mut events) {
+                    openai::write_heartbeat(&mut events.out);
                 }
                 quiet = true;
             }
         }
-        for event in pieces.events() {
-            if !begun && out.is_empty() {
-                encoder.start(&mut out);
+        match end {
+            Some(Ok(end)) => break end,
+            Some(Err(failure)) => {
+                // Text that came before the failure stands, unless the failure can still have its own status.
+                if events.begun {
+                    events.send(exchange).await?;
+                }
+                return Err(failure);
             }
-            encoder.event(&event, &mut out);
-        }
-        if let Some(end) = end {
-            break end;
-        }
-        if !out.is_empty() {
-            send(exchange, &mut out, &mut begun).await?;
-            quiet = false;
+            None if !events.out.is_empty() => {
+                events.send(exchange).await?;
+                quiet = false;
+            }
+            None => {}
         }
     };
-    // Ends the run where a stop string did.
+    // Ends the run where a stop string ended the answer.
     drop(run);
-    encoder.finish(end.reason, &mut out);
-    if asked.include_usage {
-        encoder.usage(end.usage, &mut out);
-    }
-    openai::write_done(&mut out);
-    send(exchange, &mut out, &mut begun).await?;
+    events.end(&end, asked.include_usage);
+    events.send(exchange).await?;
     exchange.finish().await
-}
-
-async fn send(
-    exchange: &mut Exchange,
-    out: &mut BytesMut,
-    begun: &mut bool,
-) -> Result<(), Failure> {
-    if !*begun {
-        *begun = true;
-        let mut header = response(StatusCode::OK, "text/event-stream");
-        super::exchange::set(
-            &mut header,
-            "cache-control",
-            http::HeaderValue::from_static("no-cache"),
-        );
-        // nginx would hold tokens back otherwise.
-        super::exchange::set(
-            &mut header,
-            "x-accel-buffering",
-            http::HeaderValue::from_static("no"),
-        );
-        exchange.begin(header, None).await?;
-    }
-    exchange.write(out).await?;
-    out.clear();
-    Ok(())
 }
 
 /// Sends an answer as a whole.
@@ -195,57 +157,4 @@ fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
-}
-
-/// The line above an answer that does not come yet, which Open WebUI shows and other clients do not know.
-struct StatusLine {
-    wanted: bool,
-    /// What there is to say.
-    description: Option<String>,
-    shown: bool,
-}
-
-impl StatusLine {
-    fn new(exchange: &Exchange) -> Self {
-        let headers = &exchange.request().headers;
-        // Both are set for tasks too, but a task has its name in the second.
-        let wanted = match headers.get("x-openwebui-task") {
-            Some(task) => task.is_empty(),
-            None => headers.contains_key("x-openwebui-chat-id"),
-        };
-        Self {
-            wanted,
-            description: None,
-            shown: false,
-        }
-    }
-
-    /// Notes what the request waits for; says so at once where the stream has begun anyway.
-    fn waiting(&mut self, what: String, begun: bool, out: &mut BytesMut) {
-        self.description = Some(what);
-        if begun {
-            self.tell(out);
-        }
-    }
-
-    /// Says what the request waits for. False if there is nothing to say or nobody to understand it.
-    fn tell(&mut self, out: &mut BytesMut) -> bool {
-        match &self.description {
-            Some(description) if self.wanted => {
-                openai::write_status(description, false, out);
-                self.shown = true;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Ends the line, since the answer begins.
-    fn over(&mut self, out: &mut BytesMut) {
-        if let (true, Some(description)) = (self.shown, &self.description) {
-            openai::write_status(description, true, out);
-        }
-        self.description = None;
-        self.shown = false;
-    }
 }

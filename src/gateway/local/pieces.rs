@@ -1,6 +1,6 @@
 //! From the engine's progress to what a client is to be sent.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::Span;
 
@@ -25,8 +25,8 @@ pub(super) struct Pieces {
 pub(super) enum News {
     /// The job waits; in words for a person.
     Waiting(String),
-    /// The runtime has begun.
-    Started,
+    /// The runtime has begun, after this time.
+    Started(Duration),
     /// There may be new events.
     Text,
     /// The answer is complete, the last events included.
@@ -66,7 +66,7 @@ impl Pieces {
             Some(Progress::Started(started)) => {
                 record.queued = Some(started.queued);
                 Span::current().record("queue_ms", millis(started.queued));
-                Ok(News::Started)
+                Ok(News::Started(started.queued))
             }
             Some(Progress::Piece { text, tokens }) => {
                 record.first_token.get_or_insert_with(Instant::now);
@@ -119,6 +119,6 @@ impl Pieces {
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
