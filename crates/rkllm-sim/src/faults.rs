@@ -30,6 +30,8 @@ pub(crate) struct Faults {
     pub(crate) sticky_abort: bool,
     pub(crate) abort_poisons: bool,
     pub(crate) deadlock: bool,
+    /// A prompt that is too long ends with nothing at all.
+    pub(crate) silent_overlong: bool,
     pub(crate) broken_json: bool,
     pub(crate) think_anyway: bool,
     pub(crate) repetition: bool,
@@ -114,6 +116,7 @@ impl Faults {
             "sticky_abort" => self.sticky_abort = flag()?,
             "abort_poisons" => self.abort_poisons = flag()?,
             "deadlock" => self.deadlock = flag()?,
+            "silent_overlong" => self.silent_overlong = flag()?,
             "broken_json" => self.broken_json = flag()?,
             "think_anyway" => self.think_anyway = flag()?,
             "repetition" => self.repetition = flag()?,

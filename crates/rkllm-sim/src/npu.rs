@@ -35,6 +35,8 @@ struct Locks {
 #[derive(Debug)]
 pub(crate) struct Pace {
     due: Instant,
+    /// What happens before the first step is the simulation's own work and costs no board time.
+    begun: bool,
 }
 
 impl Pace {
@@ -42,6 +44,7 @@ impl Pace {
     pub(crate) fn start() -> Self {
         Self {
             due: Instant::now(),
+            begun: false,
         }
     }
 }
@@ -64,9 +67,11 @@ impl Npu {
         let Some(locks) = &self.locks else { return };
         let waited = locks.acquire();
         let now = Instant::now();
-        if waited || now.duration_since(pace.due) > SLACK {
+        let late = pace.begun && now.duration_since(pace.due) > SLACK;
+        if waited || late {
             pace.due = now;
         }
+        pace.begun = true;
         pace.due += self.scaled(ms);
         sleep_until(pace.due);
         let _ = locks.npu.unlock();

@@ -127,6 +127,17 @@ impl Session {
             Ok(prompts) => prompts,
             Err(Failed) => return fail(sink),
         };
+        if prompts
+            .iter()
+            .any(|prompt| self.is_overlong(prompt.ids.len()))
+        {
+            // Boards have shown both ends.
+            return if self.faults.silent_overlong {
+                Ok(())
+            } else {
+                fail(sink)
+            };
+        }
         if request.mode == Mode::HiddenLayer {
             return self.hidden_layer(state, &prompts, &mut pace, sink);
         }
@@ -213,20 +224,19 @@ impl Session {
                     encoded.ids.len()
                 ));
             }
-            self.fits(encoded.ids.len()).map(|()| encoded)
+            Ok(encoded)
         });
         prompts.collect()
     }
 
-    fn fits(&self, prompt: usize) -> Result<(), Failed> {
+    fn is_overlong(&self, prompt: usize) -> bool {
         let context = self.settings.context(&self.model.header);
         if prompt > context {
             self.console.error(format_args!(
                 "the length of prompt is greater than max context (prompt: {prompt} tokens, max context: {context})"
             ));
-            return Err(Failed);
         }
-        Ok(())
+        prompt > context
     }
 
     /// Puts a prompt into its row's cache. How many tokens of the cache need no computing.

@@ -115,6 +115,10 @@ impl Outsider {
     }
 
     fn run(&self, scenario: &str) -> Output {
+        self.run_with_fault(scenario, "")
+    }
+
+    fn run_with_fault(&self, scenario: &str, fault: &str) -> Output {
         let model = self
             .dir
             .path()
@@ -123,6 +127,7 @@ impl Outsider {
         outsider.arg(&self.library).arg(model).arg(scenario);
         outsider
             .env("RKLLM_SIM_SPEED", "0")
+            .env("RKLLM_SIM_FAULT", fault)
             .env("RKLLM_SIM_NPU", self.dir.path().join("npu"));
         outsider.output().unwrap()
     }
@@ -194,5 +199,14 @@ fn the_version_can_be_read_before_loading() {
                 .windows(expected.len())
                 .any(|window| window == expected.as_bytes())
         );
+    }
+}
+
+#[test]
+fn crashes_on_demand_take_the_process_down() {
+    let outsider = Outsider::compile(1);
+    for fault in ["crash_load", "crash=3"] {
+        let output = outsider.run_with_fault("chat", fault);
+        assert_eq!(output.status.signal(), Some(SIGSEGV), "{fault}");
     }
 }

@@ -241,6 +241,11 @@ fn an_overlong_prompt_fails_and_leaves_the_handle_usable() {
         Err(Failed)
     );
     assert_eq!(sink.states(), [LLMCallState::ERROR]);
+    board.knobs.faults.silent_overlong = true;
+    let mut silent = recorder();
+    let request = tokens(&session, &"x".repeat(33));
+    assert_eq!(board.load().run(&request, &mut silent), Ok(()));
+    assert_eq!(silent.states(), []);
     let mut sink = recorder();
     session.run(&tokens(&session, "[ok]"), &mut sink).unwrap();
     assert_eq!(sink.text(), "ok<|im_end|>");

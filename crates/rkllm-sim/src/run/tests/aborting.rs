@@ -146,3 +146,28 @@ fn real_time_is_the_time_of_the_board_divided_by_the_speed() {
         "{took} ms for {board_ms} ms of the board"
     );
 }
+
+#[test]
+fn a_hung_run_neither_goes_on_nor_returns() {
+    let mut board = Board::new();
+    board.knobs.faults.hang = Some(2);
+    let (called, calls) = channel();
+    let ended = called.clone();
+    // The thread stays blocked until the test process ends, as the fault promises.
+    std::thread::spawn(move || {
+        let session = board.load();
+        let answer = move |call: &Call| {
+            called.send(Some(call.state)).unwrap();
+            Verdict::Continue
+        };
+        let mut sink = Recorder {
+            calls: Vec::new(),
+            answer,
+        };
+        let _ = session.run(&tokens(&session, "[abcdef]"), &mut sink);
+        ended.send(None).unwrap();
+    });
+    assert_eq!(calls.recv(), Ok(Some(LLMCallState::NORMAL)));
+    assert_eq!(calls.recv(), Ok(Some(LLMCallState::NORMAL)));
+    assert!(calls.recv_timeout(Duration::from_millis(100)).is_err());
+}
