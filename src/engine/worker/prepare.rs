@@ -1,0 +1,208 @@
+//! From a request to the ids that the model reads.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    escape::{Author, END, Escaper},
+    template::Template,
+    tokenizer::ModelTokenizer,
+};
+use crate::chat::{Content, Message, Part, Request, Role, ToolChoice};
+
+const THINK: &str = "<think>";
+const END_OF_THINK: &str = "</think>";
+
+/// A prompt as ids.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Rendered {
+    /// What the model reads.
+    pub(super) ids: Vec<u32>,
+    /// Whether the prompt ends inside a think block.
+    pub(super) thinking_opened: bool,
+}
+
+/// Renders a conversation by the chat template and tokenises it.
+///
+/// If the last message is the model's, the prompt ends within it, so that the model continues it.
+///
+/// # Errors
+/// The template's complaint, or what in the request has no place in a prompt for this model.
+pub(super) fn chat(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+) -> Result<Rendered, String> {
+    let escaper = &tokenizer.escaper;
+    let continued = request
+        .messages
+        .last()
+        .is_some_and(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
+    let mut messages = Vec::with_capacity(request.messages.len());
+    for message in &request.messages {
+        messages.push(template_message(message, escaper)?);
+    }
+    if continued
+        && let Some(Value::String(content)) =
+            messages.last_mut().and_then(|last| last.get_mut("content"))
+    {
+        content.truncate(content.trim_end().len());
+        content.push(END);
+    }
+
+    let mut context = Map::new();
+    context.insert("messages".to_owned(), Value::Array(messages));
+    let tools = template_tools(request, escaper);
+    if !tools.is_empty() {
+        context.insert("tools".to_owned(), Value::Array(tools));
+    }
+    if let Some(thinking) = request.thinking {
+        context.insert("enable_thinking".to_owned(), thinking.into());
+    }
+    context.insert("add_generation_prompt".to_owned(), (!continued).into());
+    context.insert("bos_token".to_owned(), tokenizer.names.bos.clone().into());
+    context.insert("eos_token".to_owned(), tokenizer.names.eos.clone().into());
+
+    let mut rendered = template.render(&context)?;
+    let thinking_opened = if continued {
+        let end = rendered
+            .find(END)
+            .ok_or("the model's chat template leaves out the final message to continue")?;
+        rendered.truncate(end);
+        request
+            .messages
+            .last()
+            .is_some_and(|last| ends_thinking(&last.content.text()))
+    } else {
+        rendered.trim_end().ends_with(THINK)
+    };
+    Ok(Rendered {
+        ids: tokenizer.encode_prompt(&rendered)?,
+        thinking_opened,
+    })
+}
+
+/// The text of the last user message: all that the runtime's own template can take.
+///
+/// # Errors
+/// Text, if there is none.
+pub(super) fn last_user_message(request: &Request) -> Result<String, String> {
+    let last = request
+        .messages
+        .iter()
+        .rev()
+        .find(|message| message.role == Role::User);
+    let last = last.ok_or(
+        "this model has no tokenizer.json, so that only a user message can be run; there is none",
+    )?;
+    refuse_images(&last.content)?;
+    Ok(last.content.text().into_owned())
+}
+
+fn ends_thinking(text: &str) -> bool {
+    text.rfind(THINK)
+        .is_some_and(|open| text.rfind(END_OF_THINK).is_none_or(|close| close < open))
+}
+
+fn refuse_images(content: &Content) -> Result<(), String> {
+    match content {
+        Content::Parts(parts) if parts.iter().any(|part| matches!(part, Part::Image(_))) => Err(
+            "the request contains an image, but reading images needs a vision encoder, which this engine does not run; \
+             remove the image or choose an upstream model that can see"
+                .to_owned(),
+        ),
+        Content::Parts(_) | Content::Text(_) => Ok(()),
+    }
+}
+
+fn template_message(message: &Message, escaper: &Escaper) -> Result<Value, String> {
+    refuse_images(&message.content)?;
+    let author = if message.role == Role::Assistant {
+        Author::Model
+    } else {
+        Author::Client
+    };
+    let mut fields = Map::new();
+    fields.insert("role".to_owned(), message.role.as_str().into());
+    fields.insert(
+        "content".to_owned(),
+        escaper.escape(&message.content.text(), author).into(),
+    );
+    if let Some(reasoning) = &message.reasoning {
+        fields.insert(
+            "reasoning_content".to_owned(),
+            escaper.escape(reasoning, Author::Client).into(),
+        );
+    }
+    if !message.tool_calls.is_empty() {
+        let calls = message.tool_calls.iter().map(|call| {
+            // Templates write the arguments with `tojson`; text would be quoted a second time.
+            let arguments = serde_json::from_str::<Value>(&call.arguments)
+                .ok()
+                .filter(Value::is_object)
+                .unwrap_or_else(|| Value::String(call.arguments.clone()));
+            json!({
+                "id": escaper.escape(&call.id, Author::Client),
+                "type": "function",
+                "function": {
+                    "name": escaper.escape(&call.name, Author::Client),
+                    "arguments": escape_value(&arguments, escaper),
+                },
+            })
+        });
+        fields.insert("tool_calls".to_owned(), Value::Array(calls.collect()));
+    }
+    if let Some(id) = &message.tool_call_id {
+        fields.insert(
+            "tool_call_id".to_owned(),
+            escaper.escape(id, Author::Client).into(),
+        );
+    }
+    if let Some(Value::String(name)) = message.extra.get("name") {
+        fields.insert(
+            "name".to_owned(),
+            escaper.escape(name, Author::Client).into(),
+        );
+    }
+    Ok(Value::Object(fields))
+}
+
+/// The tool definitions in their order, without those that `tool_choice` rules out.
+fn template_tools(request: &Request, escaper: &Escaper) -> Vec<Value> {
+    request
+        .tools
+        .iter()
+        .filter(|tool| match &request.tool_choice {
+            ToolChoice::Auto | ToolChoice::Required => true,
+            ToolChoice::None => false,
+            ToolChoice::Named(name) => tool.name == *name,
+        })
+        .map(|tool| escape_value(&tool.definition, escaper))
+        .collect()
+}
+
+fn escape_value(value: &Value, escaper: &Escaper) -> Value {
+    match value {
+        Value::String(text) => Value::String(escaper.escape(text, Author::Client)),
+        Value::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| escape_value(item, escaper))
+                .collect(),
+        ),
+        Value::Object(fields) => Value::Object(
+            fields
+                .iter()
+                .map(|(key, value)| {
+                    (
+                        escaper.escape(key, Author::Client),
+                        escape_value(value, escaper),
+                    )
+                })
+                .collect(),
+        ),
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
