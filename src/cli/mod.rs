@@ -14,6 +14,7 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::engine;
 use configuration::Configuration;
 
 /// Exit codes beyond 0 and 1, from the BSD `sysexits.h`; clap's own for misuse is 2.
@@ -43,6 +44,9 @@ enum Command {
     Doctor(doctor::Options),
     /// Prints the JSON Schema of a kind of file, for editors.
     Schema(schema::Options),
+    /// Runs one model for `serve`, which starts it; of no use by hand.
+    #[command(hide = true)]
+    Worker,
 }
 
 /// How a command prints what it found.
@@ -106,6 +110,7 @@ pub fn run() -> ExitCode {
         Command::Models(options) => models::run(&configuration, &options),
         Command::Doctor(options) => doctor::run(&configuration, &options),
         Command::Schema(options) => schema::run(&options),
+        Command::Worker => Ok(engine::worker::main()),
     };
     match result {
         Ok(code) => code,

@@ -93,9 +93,21 @@ pub struct Completion {
 
 pub mod catalog;
 mod error;
+mod handle;
+mod library;
+mod protocol;
+mod queue;
+mod residency;
 pub mod sampling;
+mod scheduler;
 pub mod settings;
+mod slot;
+mod status;
+mod supervisor;
+pub mod worker;
 
 pub use catalog::ModelCard;
 pub use error::EngineError;
+pub use handle::{Engine, StartError};
 pub use settings::EngineSettings;
+pub use status::{Counters, ResidentStatus, Status, WorkerStatus};

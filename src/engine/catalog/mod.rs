@@ -4,6 +4,7 @@ pub mod expectation;
 pub mod manifest;
 pub mod name;
 mod scan;
+pub(crate) use scan::chat_template;
 
 use std::{
     collections::HashSet,

@@ -1,0 +1,195 @@
+//! [`Engine`]: what the rest of the gateway holds.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+
+use super::{
+    EngineError, EngineSettings, Job, ModelCard, Run,
+    catalog::Catalog,
+    library,
+    scheduler::Scheduler,
+    status::{ResidentStatus, Status, WorkerStatus},
+};
+
+/// Time between two looks at whether the last answer is through, while shutting down.
+const POLL: Duration = Duration::from_millis(20);
+
+/// The embedded engine. Clones are handles of the same one; the last one dropped ends its workers.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    scheduler: Arc<Scheduler>,
+    runtime: OwnRuntime,
+    /// The simulator's own models, if there were no others; removed with the engine.
+    shipped: Option<TempDir>,
+}
+
+/// A runtime that may be dropped anywhere.
+#[derive(Debug)]
+struct OwnRuntime(Option<Runtime>);
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        // Waiting for its tasks is not allowed inside another runtime. The workers are killed with their handles.
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Why the engine cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The thread for the engine's tasks cannot be started.
+    #[error("cannot start the engine's thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// The simulator's own models cannot be written to the temporary directory.
+    #[error("cannot write the simulated models: {0}")]
+    Shipped(#[source] std::io::Error),
+    /// The runtime library is not there.
+    #[error(
+        "the runtime library {0} does not exist; set engine.library to its path, to \"auto\" or to \"sim\""
+    )]
+    NoLibrary(std::path::PathBuf),
+}
+
+impl Engine {
+    /// Reads the catalogue and starts the engine; no model is loaded yet.
+    ///
+    /// The engine's tasks have a thread of their own, so that neither tokens nor watchdogs wait for the work on
+    /// requests. With the simulator and no model in `models_dir` the simulator's own models take their place.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn start(mut settings: EngineSettings) -> Result<Self, StartError> {
+        let library = library::find(&settings.library);
+        if let Some(path) = library.as_ref().filter(|path| !path.is_file()) {
+            return Err(StartError::NoLibrary(path.clone()));
+        }
+        let mut catalog = Catalog::scan(&settings.models_dir);
+        let mut shipped = None;
+        if catalog.models().is_empty() && library.is_none() {
+            let dir = TempDir::with_prefix("rkgate-models-").map_err(StartError::Shipped)?;
+            install_shipped(dir.path()).map_err(StartError::Shipped)?;
+            catalog = Catalog::scan(dir.path());
+            tracing::info!(models_dir = %settings.models_dir.display(),
+                "no models found: the simulator's own models are used instead");
+            dir.path().clone_into(&mut settings.models_dir);
+            shipped = Some(dir);
+        }
+        match &library {
+            Some(path) => tracing::info!(library = %path.display(), "engine runtime"),
+            None => tracing::info!("engine runtime: the built-in simulator; answers are canned"),
+        }
+        for card in catalog.models() {
+            for warning in &card.warnings {
+                tracing::warn!(model = card.id, "{warning}");
+            }
+        }
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("engine")
+            .enable_all()
+            .build()
+            .map_err(StartError::Thread)?;
+        let scheduler = Arc::new(Scheduler::new(settings, catalog, library));
+        runtime.spawn(Arc::clone(&scheduler).dispatch());
+        runtime.spawn(Arc::clone(&scheduler).unload_idle());
+        Ok(Self(Arc::new(Inner {
+            scheduler,
+            runtime: OwnRuntime(Some(runtime)),
+            shipped,
+        })))
+    }
+
+    /// The models in catalogue order.
+    #[must_use]
+    pub fn models(&self) -> Vec<ModelCard> {
+        self.0.scheduler.catalog.models().to_vec()
+    }
+
+    /// The model that is known by `name`, whatever its case.
+    #[must_use]
+    pub fn model(&self, name: &str) -> Option<ModelCard> {
+        self.0.scheduler.catalog.find(name).cloned()
+    }
+
+    /// Prepares a job, checks it against the model's context and queues it for the NPU. Returns when the job stands
+    /// in the queue; dropping the returned run, or this future, cancels the job.
+    ///
+    /// # Errors
+    /// [`EngineError`], for what is known before the run: unknown model, context, unsupported content, full queue,
+    /// a worker that does not start.
+    pub async fn submit(&self, job: Job) -> Result<Run, EngineError> {
+        let runtime = self.0.runtime.0.as_ref().ok_or(EngineError::ShuttingDown)?;
+        let admitted = runtime.spawn(Arc::clone(&self.0.scheduler).admit(job));
+        // The task is only lost with the runtime itself.
+        admitted.await.unwrap_or(Err(EngineError::ShuttingDown))
+    }
+
+    /// The engine at this moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let scheduler = &self.0.scheduler;
+        let workers = scheduler.slots().filter_map(|slot| {
+            let worker = slot.alive()?;
+            Some(WorkerStatus {
+                model: slot.card.id.clone(),
+                pid: worker.pid(),
+                in_use: slot.idle_since().is_none(),
+                resident: worker.placement().map(|placement| ResidentStatus {
+                    runtime: placement.loaded.version.clone(),
+                    abi: placement.loaded.abi.clone(),
+                    per_run_sampling: placement.loaded.per_run_sampling,
+                    context: placement.context,
+                    memory: placement.memory,
+                    domain: placement.domain,
+                }),
+            })
+        });
+        Status {
+            library: scheduler.library.clone(),
+            models_dir: scheduler.settings.models_dir.clone(),
+            shipped_models: self.0.shipped.is_some(),
+            memory_budget: scheduler.budget,
+            queued: scheduler.queue.len(),
+            workers: workers.collect(),
+            counters: scheduler.counting.now(),
+        }
+    }
+
+    /// Takes no more jobs, waits up to `deadline` for those that wait and run, fails the rest and ends the workers.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let scheduler = Arc::clone(&self.0.scheduler);
+        let Some(runtime) = &self.0.runtime.0 else {
+            return;
+        };
+        let ended = runtime.spawn(async move {
+            scheduler.closing.cancel();
+            let drained = async {
+                while !scheduler.queue.is_idle() {
+                    tokio::time::sleep(POLL).await;
+                }
+            };
+            if tokio::time::timeout(deadline, drained).await.is_err() {
+                for waiting in scheduler.queue.drain() {
+                    waiting.tell(super::Progress::Failed(EngineError::ShuttingDown));
+                }
+            }
+            for slot in scheduler.slots() {
+                slot.unload().await;
+            }
+        });
+        // Nothing is left to do for a task that was lost.
+        let _ = ended.await;
+    }
+}
+
+fn install_shipped(dir: &Path) -> std::io::Result<()> {
+    rkllm_sim::shipped::install(dir).map_err(std::io::Error::other)?;
+    Ok(())
+}

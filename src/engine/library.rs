@@ -1,0 +1,105 @@
+//! Which runtime library the workers load, and what there is to load models into.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use super::settings::{Library, MemoryBudget};
+
+const FILE: &str = "librkllmrt.so";
+/// Memory of the simulated board: 16 GiB.
+const SIMULATED_BOARD: u64 = 16 << 30;
+/// Where the system's memory cannot be read: the smallest board that is sold.
+const SMALLEST_BOARD: u64 = 4 << 30;
+
+/// The library's path; `None` is the simulator.
+pub(super) fn find(library: &Library) -> Option<PathBuf> {
+    match library {
+        Library::Sim => None,
+        Library::Path(path) => Some(path.clone()),
+        Library::Auto => usual_places()
+            .into_iter()
+            .map(|dir| dir.join(FILE))
+            .find(|path| path.is_file()),
+    }
+}
+
+/// Directories in the order in which they are searched.
+fn usual_places() -> Vec<PathBuf> {
+    let beside = env::current_exe()
+        .ok()
+        .and_then(|exe| exe.parent().map(Path::to_path_buf));
+    let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let system = [
+        "/usr/local/lib",
+        "/usr/lib",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/local/lib/aarch64-linux-gnu",
+    ];
+    // An empty entry of LD_LIBRARY_PATH means the working directory, from which nobody wants code loaded.
+    let listed: Vec<PathBuf> = env::split_paths(&listed)
+        .filter(|dir| dir.is_absolute())
+        .collect();
+    beside
+        .into_iter()
+        .chain(listed)
+        .chain(system.map(PathBuf::from))
+        .collect()
+}
+
+/// The memory budget in bytes.
+pub(super) fn memory_budget(budget: MemoryBudget, simulated: bool) -> u64 {
+    match budget {
+        MemoryBudget::Bytes(bytes) => bytes,
+        MemoryBudget::Auto if simulated => SIMULATED_BOARD / 10 * 7,
+        MemoryBudget::Auto => available_memory().unwrap_or(SMALLEST_BOARD) / 10 * 7,
+    }
+}
+
+fn available_memory() -> Option<u64> {
+    mem_available(&std::fs::read_to_string("/proc/meminfo").ok()?)
+}
+
+fn mem_available(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+/// The runtime's processors: the big cores 4 to 7 of the usual eight; otherwise the runtime's own choice.
+pub(super) fn cpu_mask() -> Option<u32> {
+    let cpus = std::thread::available_parallelism().map_or(1, usize::from);
+    (cpus >= 8).then_some(0xF0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_follows_the_available_memory() {
+        assert_eq!(
+            mem_available("MemTotal: 16 kB\nMemAvailable:   10 kB\n"),
+            Some(10240)
+        );
+        assert_eq!(mem_available("MemTotal: 16 kB\n"), None);
+        assert_eq!(memory_budget(MemoryBudget::Bytes(7), true), 7);
+        assert!(memory_budget(MemoryBudget::Auto, false) > 0);
+    }
+
+    #[test]
+    fn a_named_library_is_taken_as_it_is() {
+        assert_eq!(
+            find(&Library::Path("/x/y.so".into())),
+            Some(PathBuf::from("/x/y.so"))
+        );
+        assert_eq!(find(&Library::Sim), None);
+    }
+}

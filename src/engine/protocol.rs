@@ -1,0 +1,286 @@
+//! What the gateway and a worker say to each other.
+//!
+//! Frames are a 4-byte length and a [postcard] message, over the socket that the worker has as its standard input;
+//! its standard output and error belong to the runtime's log lines. Both ends are the same executable, so that the
+//! messages need no versions.
+
+use std::{
+    io::{self, Read, Write},
+    os::unix::net::UnixStream,
+    path::PathBuf,
+};
+
+use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+
+use super::sampling::Values;
+
+/// Longest frame. A request body is limited to about this by the gateway.
+const MAX_FRAME: usize = 64 << 20;
+
+/// Number of a job within this process.
+pub(super) type JobId = u64;
+
+/// From the gateway to a worker.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToWorker {
+    /// The first message: which model this worker is for.
+    Start(Start),
+    /// Turn a request into ids. Answered by [`FromWorker::Prepared`], also while a run is going on.
+    Prepare { job: JobId, prompt: WirePrompt },
+    /// The prepared job will not be run.
+    Forget { job: JobId },
+    /// Load the model. Answered by [`FromWorker::Loaded`], or by [`FromWorker::LoadFailed`] and the worker's end.
+    Load(Load),
+    /// Run a prepared job. Answered by tokens and [`FromWorker::Finished`].
+    Run {
+        job: JobId,
+        max_tokens: u32,
+        sampling: Values,
+    },
+    /// Stop the job's run; it still ends with [`FromWorker::Finished`].
+    Abort { job: JobId },
+}
+
+/// Which model a worker is for.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Start {
+    pub(super) model: PathBuf,
+    pub(super) tokenizer_dir: PathBuf,
+    /// End tokens in addition to those that the tokenizer's files name.
+    pub(super) ends: Vec<String>,
+    /// The runtime library; `None` is the built-in simulator.
+    pub(super) library: Option<PathBuf>,
+    pub(super) abi: Option<WireAbi>,
+}
+
+/// A binary interface of the runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum WireAbi {
+    V1_2_0,
+    V1_2_1,
+    V1_3_0,
+}
+
+/// What the model is to read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) enum WirePrompt {
+    /// A `chat::Request` as JSON: its uninterpreted fields have no other form.
+    Chat(Vec<u8>),
+    /// Raw text.
+    Text(String),
+}
+
+/// How to load the model.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Load {
+    pub(super) context: u32,
+    pub(super) domain: i32,
+    pub(super) embed_flash: bool,
+    pub(super) cpu_mask: Option<u32>,
+    /// In force for every run where the runtime fixes sampling at load.
+    pub(super) sampling: Values,
+}
+
+/// From a worker to the gateway.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromWorker {
+    /// The tokenizer and the chat template are ready; the model is not loaded yet.
+    Hello,
+    /// The worker cannot start; it ends after this.
+    StartFailed { reason: String },
+    /// The answer to [`ToWorker::Prepare`].
+    Prepared {
+        job: JobId,
+        result: Result<Prepared, String>,
+    },
+    /// The model is loaded.
+    Loaded(Loaded),
+    /// The model could not be loaded; the worker ends after this, so that the runtime's last lines are flushed.
+    LoadFailed { reason: String },
+    /// A piece of the answer.
+    Token {
+        job: JobId,
+        text: String,
+        tokens: u32,
+    },
+    /// The run has ended.
+    Finished {
+        job: JobId,
+        result: Result<Finished, String>,
+    },
+    /// Sign of life, once a second.
+    Heartbeat,
+}
+
+/// A prompt that stands ready in the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Prepared {
+    /// Tokens of the prompt; `None` where only the runtime can count them.
+    pub(super) tokens: Option<u32>,
+    /// Tokens at the prompt's beginning that the KV cache holds now.
+    pub(super) reuse: u32,
+    pub(super) thinking_opened: bool,
+}
+
+/// A loaded model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Loaded {
+    /// The runtime's version as its file tells it; the simulator has none.
+    pub(super) version: Option<String>,
+    pub(super) abi: String,
+    /// Whether sampling may differ from run to run.
+    pub(super) per_run_sampling: bool,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Finished {
+    pub(super) reason: End,
+    /// Tokens of the prompt.
+    pub(super) prompt: u32,
+    /// Tokens of the prompt that were in the KV cache.
+    pub(super) cached: u32,
+    /// Tokens of the prompt that were expected in the KV cache.
+    pub(super) predicted: u32,
+    /// Generated tokens, the end token included.
+    pub(super) completion: u32,
+    pub(super) prefill_ms: f32,
+    pub(super) decode_ms: f32,
+}
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum End {
+    /// The model said an end token.
+    Stop,
+    /// `max_tokens` were generated.
+    Length,
+    /// The gateway stopped it.
+    Aborted,
+}
+
+/// The framing, for either end.
+pub(super) fn codec() -> LengthDelimitedCodec {
+    LengthDelimitedCodec::builder()
+        .max_frame_length(MAX_FRAME)
+        .new_codec()
+}
+
+/// The body of a frame.
+///
+/// # Errors
+/// If the message cannot be serialised, e.g. a path that is not UTF-8.
+pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Bytes> {
+    postcard::to_stdvec(message)
+        .map(Bytes::from)
+        .map_err(io::Error::other)
+}
+
+/// The message in the body of a frame.
+///
+/// # Errors
+/// If the body is no such message.
+pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
+    postcard::from_bytes(body).map_err(io::Error::other)
+}
+
+/// The worker's reading end; it blocks.
+#[derive(Debug)]
+pub(super) struct FrameReader {
+    stream: UnixStream,
+    codec: LengthDelimitedCodec,
+    buffer: BytesMut,
+}
+
+impl FrameReader {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            codec: codec(),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// The next message; `None` when the other end has closed.
+    pub(super) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let mut chunk = [0; 16 * 1024];
+        loop {
+            if let Some(body) = self.codec.decode(&mut self.buffer)? {
+                return decode(&body).map(Some);
+            }
+            match self.stream.read(&mut chunk)? {
+                0 => return Ok(None),
+                count => self
+                    .buffer
+                    .extend_from_slice(chunk.get(..count).unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// The worker's writing end; it blocks while the gateway is behind, which always reads.
+#[derive(Debug)]
+pub(super) struct FrameWriter {
+    stream: UnixStream,
+    codec: LengthDelimitedCodec,
+    buffer: BytesMut,
+}
+
+impl FrameWriter {
+    pub(super) fn new(stream: UnixStream) -> Self {
+        Self {
+            stream,
+            codec: codec(),
+            buffer: BytesMut::new(),
+        }
+    }
+
+    /// Sends one message, in one write.
+    pub(super) fn send<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
+        self.buffer.clear();
+        self.codec.encode(encode(message)?, &mut self.buffer)?;
+        self.stream.write_all(&self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn messages_survive_the_socket_in_order() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let sender = std::thread::spawn(move || {
+            let mut writer = FrameWriter::new(theirs);
+            for job in 0..1000 {
+                writer
+                    .send(&FromWorker::Token {
+                        job,
+                        text: "ø".repeat(job as usize),
+                        tokens: 1,
+                    })
+                    .unwrap();
+            }
+        });
+        let mut reader = FrameReader::new(ours);
+        for expected in 0..1000 {
+            let message = reader.next().unwrap().unwrap();
+            assert!(
+                matches!(message, FromWorker::Token { job, text, .. } if job == expected && text.chars().count() == expected as usize)
+            );
+        }
+        sender.join().unwrap();
+        assert!(reader.next::<FromWorker>().unwrap().is_none());
+    }
+
+    #[test]
+    fn a_frame_beyond_the_limit_is_refused() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(&u32::MAX.to_be_bytes()).unwrap();
+        assert!(FrameReader::new(ours).next::<FromWorker>().is_err());
+    }
+}

@@ -1,0 +1,155 @@
+//! A model of the catalogue and the worker that serves it, if there is one.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use super::{
+    EngineError, EngineSettings, ModelCard,
+    protocol::{Start, WireAbi},
+    residency::Resident,
+    settings::AbiOverride,
+    supervisor::Worker,
+};
+
+/// A model of the catalogue and the worker that serves it, if there is one.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) card: ModelCard,
+    /// Held while a worker is started, so that only one is.
+    starting: tokio::sync::Mutex<()>,
+    worker: Mutex<Option<Arc<Worker>>>,
+    /// Context in tokens: what the catalogue says until the runtime knows better.
+    context: AtomicU32,
+    claims: AtomicUsize,
+    last_used: Mutex<Instant>,
+}
+
+/// Keeps a slot from counting as idle.
+#[derive(Debug)]
+pub(super) struct Claim(Arc<Slot>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.0.touch();
+        self.0.claims.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Slot {
+    pub(super) fn new(card: ModelCard) -> Self {
+        Self {
+            context: AtomicU32::new(card.context_or_default()),
+            card,
+            starting: tokio::sync::Mutex::default(),
+            worker: Mutex::default(),
+            claims: AtomicUsize::new(0),
+            last_used: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Marks the slot as in use until the claim is dropped.
+    pub(super) fn claim(self: &Arc<Self>) -> Claim {
+        self.claims.fetch_add(1, Ordering::Relaxed);
+        self.touch();
+        Claim(Arc::clone(self))
+    }
+
+    /// Context in tokens.
+    pub(super) fn context(&self) -> u32 {
+        self.context.load(Ordering::Relaxed)
+    }
+
+    /// The runtime has told the model's limit.
+    pub(super) fn learn_context(&self, limit: u32) {
+        self.context.store(limit, Ordering::Relaxed);
+    }
+
+    /// The worker, started if there is none.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub(super) async fn worker(
+        &self,
+        settings: &EngineSettings,
+        library: Option<&PathBuf>,
+    ) -> Result<Arc<Worker>, EngineError> {
+        let _starting = self.starting.lock().await;
+        if let Some(worker) = self.alive() {
+            return Ok(worker);
+        }
+        let start = Start {
+            model: self.card.path.clone(),
+            tokenizer_dir: self.card.tokenizer_dir.clone(),
+            ends: self.card.manifest.eos.clone(),
+            library: library.cloned(),
+            abi: settings.abi.map(wire_abi),
+        };
+        let worker = Arc::new(Worker::start(settings, &self.card.id, start).await?);
+        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&worker));
+        Ok(worker)
+    }
+
+    /// The worker, if there is one and it answers.
+    pub(super) fn alive(&self) -> Option<Arc<Worker>> {
+        let mut worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        worker.take_if(|worker| !worker.is_alive());
+        worker.clone()
+    }
+
+    /// Ends the worker and waits until its memory is back.
+    pub(super) async fn unload(&self) {
+        let worker = self
+            .worker
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(worker) = worker {
+            worker.close().await;
+        }
+    }
+
+    /// Since when nobody uses the slot; `None` while somebody does.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        (self.claims.load(Ordering::Relaxed) == 0).then(|| self.last_used())
+    }
+
+    /// The loaded model, if it is loaded.
+    pub(super) fn resident(&self) -> Option<Resident> {
+        let worker = self.alive()?;
+        let placement = worker.placement()?;
+        Some(Resident {
+            model: self.card.id.clone(),
+            memory: placement.memory,
+            domain: placement.domain,
+            last_used: self.last_used(),
+        })
+    }
+
+    fn last_used(&self) -> Instant {
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn touch(&self) {
+        *self
+            .last_used
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+}
+
+fn wire_abi(abi: AbiOverride) -> WireAbi {
+    match abi {
+        AbiOverride::V1_2_0 => WireAbi::V1_2_0,
+        AbiOverride::V1_2_1 => WireAbi::V1_2_1,
+        AbiOverride::V1_3_0 => WireAbi::V1_3_0,
+    }
+}

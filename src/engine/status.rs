@@ -1,0 +1,131 @@
+//! What the engine tells of itself, for metrics, health and the console.
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// The engine at one moment.
+#[derive(Debug, Clone)]
+pub struct Status {
+    /// The runtime library; `None` is the simulator.
+    pub library: Option<PathBuf>,
+    /// Directory of the models.
+    pub models_dir: PathBuf,
+    /// Whether the models are the simulator's own, as none were found.
+    pub shipped_models: bool,
+    /// Bytes that the resident models may use together.
+    pub memory_budget: u64,
+    /// Jobs that wait for the NPU.
+    pub queued: usize,
+    /// The models with a worker process, in catalogue order.
+    pub workers: Vec<WorkerStatus>,
+    /// Counts since the start.
+    pub counters: Counters,
+}
+
+/// A model with a worker process.
+#[derive(Debug, Clone)]
+pub struct WorkerStatus {
+    /// The model's id.
+    pub model: String,
+    /// Process id of the worker.
+    pub pid: Option<u32>,
+    /// Whether a job of this model waits or runs.
+    pub in_use: bool,
+    /// The loaded model; `None` while only its tokenizer is.
+    pub resident: Option<ResidentStatus>,
+}
+
+/// A loaded model.
+#[derive(Debug, Clone)]
+pub struct ResidentStatus {
+    /// The runtime's version, if its file tells one.
+    pub runtime: Option<String>,
+    /// The runtime's binary interface.
+    pub abi: String,
+    /// Whether sampling may differ from run to run.
+    pub per_run_sampling: bool,
+    /// Context in tokens.
+    pub context: u32,
+    /// Bytes that the budget reckons with.
+    pub memory: u64,
+    /// First IOMMU domain of the weights.
+    pub domain: i32,
+}
+
+/// Counts since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Jobs that ran to their end.
+    pub completed: u64,
+    /// Jobs that failed after they were queued.
+    pub failed: u64,
+    /// Jobs that were cancelled.
+    pub cancelled: u64,
+    /// Tokens of prompts.
+    pub prompt_tokens: u64,
+    /// Of these, tokens found in the KV cache.
+    pub cached_tokens: u64,
+    /// Generated tokens.
+    pub completion_tokens: u64,
+    /// Runs in which the KV cache held something else than expected.
+    pub mispredicted: u64,
+    /// Models loaded.
+    pub loads: u64,
+    /// Models that failed to load.
+    pub load_failures: u64,
+    /// Models unloaded for room or idleness.
+    pub unloads: u64,
+    /// Workers that crashed or hung during a job.
+    pub workers_lost: u64,
+    /// Time spent on prompts.
+    pub prefill: Duration,
+    /// Time spent on answers.
+    pub decode: Duration,
+}
+
+/// The counters while they count.
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    pub(super) completed: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) cancelled: AtomicU64,
+    pub(super) prompt_tokens: AtomicU64,
+    pub(super) cached_tokens: AtomicU64,
+    pub(super) completion_tokens: AtomicU64,
+    pub(super) mispredicted: AtomicU64,
+    pub(super) loads: AtomicU64,
+    pub(super) load_failures: AtomicU64,
+    pub(super) unloads: AtomicU64,
+    pub(super) workers_lost: AtomicU64,
+    pub(super) prefill_us: AtomicU64,
+    pub(super) decode_us: AtomicU64,
+}
+
+/// Adds to a counter.
+pub(super) fn add(counter: &AtomicU64, count: u64) {
+    counter.fetch_add(count, Ordering::Relaxed);
+}
+
+impl Counting {
+    pub(super) fn now(&self) -> Counters {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Counters {
+            completed: read(&self.completed),
+            failed: read(&self.failed),
+            cancelled: read(&self.cancelled),
+            prompt_tokens: read(&self.prompt_tokens),
+            cached_tokens: read(&self.cached_tokens),
+            completion_tokens: read(&self.completion_tokens),
+            mispredicted: read(&self.mispredicted),
+            loads: read(&self.loads),
+            load_failures: read(&self.load_failures),
+            unloads: read(&self.unloads),
+            workers_lost: read(&self.workers_lost),
+            prefill: Duration::from_micros(read(&self.prefill_us)),
+            decode: Duration::from_micros(read(&self.decode_us)),
+        }
+    }
+}

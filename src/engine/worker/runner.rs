@@ -1,0 +1,346 @@
+//! Loading the model and running it, on a thread of its own.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    num::NonZeroU32,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rkllm::{
+    Abi, AbortHandle, Input, Model, ModelOptions, Role, RunError, RunOptions, RunReport, Runtime,
+    Sampling, Turn,
+};
+
+use super::{
+    Ready, Shared,
+    generation::{Generation, Habits, Verdict},
+    lock, note, reusable,
+};
+use crate::engine::{
+    protocol::{End, Finished, FromWorker, JobId, Load, Loaded, Start, WireAbi},
+    sampling::Values,
+};
+
+/// What the running thread is asked to do.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// The tokenizer is there: the ids that end an answer, and those that never show.
+    Tokenizer {
+        ends: BTreeSet<u32>,
+        special: HashSet<u32>,
+    },
+    Load(Load),
+    Run {
+        job: JobId,
+        max_tokens: u32,
+        sampling: Values,
+        abort: AbortHandle,
+    },
+}
+
+/// The model and what is needed to run it.
+#[derive(Debug)]
+pub(super) struct Runner {
+    shared: Arc<Shared>,
+    library: Option<PathBuf>,
+    abi: Option<Abi>,
+    path: PathBuf,
+    ends: BTreeSet<u32>,
+    special: HashSet<u32>,
+    session: Option<Session>,
+}
+
+/// A loaded model.
+#[derive(Debug)]
+struct Session {
+    runtime: Runtime,
+    options: ModelOptions,
+    /// `None` only between a failed reload and the next.
+    model: Option<Model>,
+}
+
+/// A run under way.
+struct Pass<'a> {
+    ready: &'a Ready,
+    values: Values,
+    abort: &'a AbortHandle,
+    generation: Generation<'a>,
+    emit: &'a mut (dyn FnMut(String, u32) + Send),
+    first_token: Option<Duration>,
+    began: Instant,
+}
+
+impl Runner {
+    pub(super) fn new(start: &Start, shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            library: start.library.clone(),
+            abi: start.abi.map(abi),
+            path: start.model.clone(),
+            ends: BTreeSet::new(),
+            special: HashSet::new(),
+            session: None,
+        }
+    }
+
+    /// Takes over what the tokenizer's files say.
+    pub(super) fn know(&mut self, ends: BTreeSet<u32>, special: HashSet<u32>) {
+        self.ends = ends;
+        self.special = special;
+    }
+
+    /// Loads the model; seconds pass.
+    ///
+    /// # Errors
+    /// What failed; the runtime's own words are in what it printed.
+    pub(super) fn load(&mut self, load: Load) -> Result<Loaded, String> {
+        let runtime = match &self.library {
+            Some(path) => Runtime::open(path, self.abi).map_err(|error| error.to_string())?,
+            None => rkllm_sim::runtime(self.abi.unwrap_or(Abi::V1_2_1)),
+        };
+        let context = i32::try_from(load.context).unwrap_or(i32::MAX);
+        // Where a run cannot say how much it may generate, the worker counts; the context is the runtime's limit.
+        let mut options = ModelOptions::new(&self.path, context, context);
+        options.sampling = Some(sampling(load.sampling));
+        options.base_domain_id = load.domain;
+        options.embed_flash = load.embed_flash;
+        options.enabled_cpus_mask = load.cpu_mask;
+        let model = runtime.load(&options).map_err(|error| error.to_string())?;
+        let loaded = Loaded {
+            version: runtime.version().map(ToString::to_string),
+            abi: runtime.abi().to_string(),
+            per_run_sampling: runtime.capabilities().per_run_sampling,
+        };
+        self.session = Some(Session {
+            runtime,
+            options,
+            model: Some(model),
+        });
+        Ok(loaded)
+    }
+
+    /// Runs a prepared job to its end.
+    ///
+    /// # Errors
+    /// What failed; the runtime's own words are in what it printed.
+    pub(super) fn run(
+        &mut self,
+        job: JobId,
+        limit: u32,
+        values: Values,
+        abort: &AbortHandle,
+    ) -> Result<Finished, String> {
+        let Self {
+            shared,
+            ends,
+            special,
+            session,
+            ..
+        } = self;
+        let ready = lock(&shared.ready)
+            .remove(&job)
+            .ok_or("the prompt was not prepared")?;
+        let session = session.as_mut().ok_or("the model is not loaded")?;
+        let mut emit =
+            |text: String, tokens: u32| shared.send(&FromWorker::Token { job, text, tokens });
+        let mut pass = Pass {
+            ready: &ready,
+            values,
+            abort,
+            generation: Generation::new(ends, special, limit, session.habits()),
+            emit: &mut emit,
+            first_token: None,
+            began: Instant::now(),
+        };
+        let predicted = match &ready {
+            Ready::Tokens(ids) => reusable(&lock(&shared.kv), ids),
+            Ready::Text { .. } => 0,
+        };
+        let mut report = session.pass(shared, &mut pass)?;
+        if session.may_have_lost_its_end_token(&pass, &report) {
+            // A model of an older converter: the runtime stops at token 11, a comma in most vocabularies. From now on
+            // end tokens are found here.
+            note(
+                "W rkgate: the runtime stopped without an end token; the model is loaded again to find end tokens here",
+            );
+            session.options.ignore_eos_token = true;
+            session.reload(shared)?;
+            pass.generation.habits = session.habits();
+            report.aborted = session.pass(shared, &mut pass)?.aborted;
+        }
+        pass.generation.finish(pass.emit);
+        Ok(session.finished(&pass, &report, predicted))
+    }
+}
+
+impl Session {
+    /// What this runtime, loaded with these options, stops at by itself.
+    fn habits(&self) -> Habits {
+        Habits {
+            end_token: !self.options.ignore_eos_token,
+            limit: self.runtime.capabilities().per_run_sampling,
+        }
+    }
+
+    /// Runs the prompt and the answer so far, and loads the model again where an abort has left it unusable.
+    fn pass(&mut self, shared: &Shared, pass: &mut Pass<'_>) -> Result<RunReport, String> {
+        if self.model.is_none() {
+            self.reload(shared)?;
+        }
+        let outcome = match self.attempt(pass) {
+            Err(RunError::ReloadNeeded) => {
+                self.reload(shared)?;
+                self.attempt(pass)
+            }
+            outcome => outcome,
+        };
+        let aborted_by_gateway = pass.generation.end.is_none() && pass.abort.is_aborted();
+        let mut kv = lock(&shared.kv);
+        kv.clear();
+        match (&outcome, pass.ready) {
+            // Stopped at a token of the answer's own choice: what is in the cache is known. The runtime compares the
+            // next prompt with it; should it refuse that, the model is loaded again.
+            (Ok(_), Ready::Tokens(ids)) if !aborted_by_gateway => {
+                kv.extend_from_slice(ids);
+                kv.extend_from_slice(&pass.generation.ids);
+            }
+            _ => {
+                // Fails at worst with a next run that is refused and loads the model again.
+                let _ = self.model.as_mut().map(Model::recover_after_abort);
+            }
+        }
+        outcome.map_err(|error| error.to_string())
+    }
+
+    fn attempt(&mut self, pass: &mut Pass<'_>) -> Result<RunReport, RunError> {
+        let model = self.model.as_mut().ok_or(RunError::ReloadNeeded)?;
+        let capabilities = model.capabilities();
+        let Pass {
+            ready,
+            values,
+            abort,
+            generation,
+            emit,
+            first_token,
+            began,
+        } = pass;
+        let rest = generation
+            .limit
+            .saturating_sub(generation.completion())
+            .max(1);
+        let options = RunOptions {
+            sampling: capabilities.per_run_sampling.then(|| sampling(*values)),
+            max_new_tokens: capabilities
+                .per_run_sampling
+                .then_some(NonZeroU32::new(rest))
+                .flatten(),
+            abort: abort.clone(),
+            ..RunOptions::default()
+        };
+        let ids: Vec<i32>;
+        let input = match ready {
+            Ready::Tokens(prompt) => {
+                ids = prompt
+                    .iter()
+                    .chain(&generation.ids)
+                    .filter_map(|id| i32::try_from(*id).ok())
+                    .collect();
+                Input::Tokens(&ids)
+            }
+            Ready::Text { text, thinking } => {
+                let enable_thinking = thinking.filter(|_| capabilities.enable_thinking);
+                Input::Prompt {
+                    text,
+                    turn: Turn {
+                        role: Role::User,
+                        enable_thinking,
+                    },
+                }
+            }
+        };
+        model.run(input, &options, &mut |piece| {
+            first_token.get_or_insert_with(|| began.elapsed());
+            if generation.take(piece.token_id, piece.bytes, *emit) == Verdict::Stop {
+                abort.abort();
+            }
+        })
+    }
+
+    fn reload(&mut self, shared: &Shared) -> Result<(), String> {
+        // The old one must be gone first: both do not fit into memory.
+        self.model = None;
+        lock(&shared.kv).clear();
+        self.model = Some(
+            self.runtime
+                .load(&self.options)
+                .map_err(|error| error.to_string())?,
+        );
+        Ok(())
+    }
+
+    /// Whether this looks like runtime 1.3.0 with a model whose end token it does not know.
+    fn may_have_lost_its_end_token(&self, pass: &Pass<'_>, report: &RunReport) -> bool {
+        self.runtime.abi() == Abi::V1_3_0
+            && !self.options.ignore_eos_token
+            && matches!(pass.ready, Ready::Tokens(_))
+            && pass.generation.end.is_none()
+            && !report.aborted
+    }
+
+    fn finished(&mut self, pass: &Pass<'_>, report: &RunReport, predicted: u32) -> Finished {
+        let completion = pass.generation.completion();
+        // After an abort the numbers may be zero.
+        let perf = report.perf.filter(|perf| perf.prefill_tokens > 0);
+        let prompt = match pass.ready {
+            Ready::Tokens(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            Ready::Text { .. } => {
+                let held = self
+                    .model
+                    .as_mut()
+                    .and_then(|model| model.kv_cache_size().ok())
+                    .unwrap_or(0);
+                held.saturating_sub(completion)
+                    .max(perf.map_or(0, |perf| perf.prefill_tokens))
+            }
+        };
+        let total = pass.began.elapsed();
+        let prefill = perf.map_or(pass.first_token.unwrap_or(total), |perf| perf.prefill);
+        Finished {
+            reason: match pass.generation.end {
+                Some(end) => end,
+                None if pass.abort.is_aborted() => End::Aborted,
+                None => End::Stop,
+            },
+            prompt,
+            cached: perf.map_or(predicted, |perf| prompt.saturating_sub(perf.prefill_tokens)),
+            predicted,
+            completion,
+            prefill_ms: prefill.as_secs_f32() * 1e3,
+            decode_ms: total.saturating_sub(prefill).as_secs_f32() * 1e3,
+        }
+    }
+}
+
+fn abi(abi: WireAbi) -> Abi {
+    match abi {
+        WireAbi::V1_2_0 => Abi::V1_2_0,
+        WireAbi::V1_2_1 => Abi::V1_2_1,
+        WireAbi::V1_3_0 => Abi::V1_3_0,
+    }
+}
+
+fn sampling(values: Values) -> Sampling {
+    Sampling {
+        top_k: values.top_k,
+        top_p: values.top_p,
+        temperature: values.temperature,
+        repeat_penalty: values.repeat_penalty,
+        frequency_penalty: values.frequency_penalty,
+        presence_penalty: values.presence_penalty,
+        mirostat: 0,
+        mirostat_tau: 5.0,
+        mirostat_eta: 0.1,
+    }
+}
