@@ -1,0 +1,89 @@
+//! A client that goes away, in each phase.
+
+use rkgate::engine::{Progress, settings::AbiOverride};
+
+use crate::bench::{Bench, chat, first_piece, follow, run, until};
+
+const MODEL: &str = "qwen3-1.7b";
+
+#[tokio::test]
+async fn a_queued_job_leaves_the_queue_at_once_and_the_others_move_up() {
+    let bench = Bench::new().speed("20");
+    let engine = bench.start();
+    let mut running = engine
+        .submit(chat(MODEL, &["Tell me a long story."]))
+        .await
+        .unwrap();
+    first_piece(&mut running).await;
+    let second = engine.submit(chat(MODEL, &["Two"])).await.unwrap();
+    let third = engine.submit(chat(MODEL, &["Three"])).await.unwrap();
+    assert_eq!(engine.status().queued, 2);
+    drop(second);
+    until("leaving the queue", || engine.status().queued == 1).await;
+    drop(running);
+    let outcome = follow(third).await;
+    assert!(outcome.places.starts_with(&[2, 1]), "{:?}", outcome.places);
+    outcome.completion();
+    assert_eq!(engine.status().counters.cancelled, 2);
+}
+
+#[tokio::test]
+async fn a_job_that_is_dropped_while_its_model_loads_lets_the_load_finish() {
+    let bench = Bench::new().speed("10");
+    let engine = bench.start();
+    let mut dropped = engine.submit(chat(MODEL, &["One"])).await.unwrap();
+    assert!(matches!(
+        dropped.progress.recv().await,
+        Some(Progress::Loading)
+    ));
+    drop(dropped);
+    let outcome = run(&engine, chat(MODEL, &["Two"])).await;
+    outcome.completion();
+    assert_eq!(outcome.loading, 0);
+    let counters = engine.status().counters;
+    assert_eq!(
+        (counters.loads, counters.cancelled, counters.completed),
+        (1, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_running_job_is_stopped_and_the_model_stays_usable() {
+    for abi in [
+        AbiOverride::V1_2_0,
+        AbiOverride::V1_2_1,
+        AbiOverride::V1_3_0,
+    ] {
+        let bench = Bench::new().speed("2").abi(abi).fault("abort_poisons");
+        let engine = bench.start();
+        let mut cancelled = engine
+            .submit(chat(MODEL, &["Tell me a very long story."]))
+            .await
+            .unwrap();
+        first_piece(&mut cancelled).await;
+        drop(cancelled);
+        until("the abort", || engine.status().counters.cancelled == 1).await;
+        let mut job = chat(MODEL, &["Hello"]);
+        job.max_tokens = Some(3);
+        assert_eq!(
+            run(&engine, job).await.completion().usage.completion,
+            3,
+            "{abi:?}"
+        );
+        assert_eq!(engine.status().counters.loads, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_submission_that_is_given_up_leaves_nothing_behind() {
+    let bench = Bench::new();
+    let engine = bench.start();
+    let submission = engine.submit(chat(MODEL, &["One"]));
+    let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), submission).await;
+    drop(given_up);
+    run(&engine, chat(MODEL, &["Two"])).await.completion();
+    until("the end of both jobs", || {
+        engine.status().workers.iter().all(|worker| !worker.in_use)
+    })
+    .await;
+}

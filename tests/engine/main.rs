@@ -1,0 +1,16 @@
+//! The engine with real worker processes and the simulated runtime.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod bench;
+mod cancelling;
+mod faults;
+mod queueing;
+mod residency;
+mod runs;

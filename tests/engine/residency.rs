@@ -1,0 +1,101 @@
+//! Which models stay in memory.
+
+use std::{path::Path, time::Duration};
+
+use rkgate::engine::{Engine, settings::MemoryBudget};
+
+use crate::bench::{Bench, chat, run, until};
+
+fn resident(engine: &Engine) -> Vec<String> {
+    let workers = engine.status().workers;
+    workers
+        .into_iter()
+        .filter(|worker| worker.resident.is_some())
+        .map(|worker| worker.model)
+        .collect()
+}
+
+async fn use_model(engine: &Engine, model: &str) {
+    let mut job = chat(model, &["Hello"]);
+    job.max_tokens = Some(2);
+    run(engine, job).await.completion();
+}
+
+#[tokio::test]
+async fn the_least_recently_used_model_makes_room() {
+    let bench = Bench::new();
+    let need = |id: &str| bench.start().model(id).unwrap().expected_memory();
+    let budget = need("qwen3-0.6b") + need("qwen3-1.7b") + need("qwen3-0.6b") / 2;
+    let bench = bench.with(|settings| settings.memory_budget = MemoryBudget::Bytes(budget));
+    let engine = bench.start();
+    use_model(&engine, "qwen3-0.6b").await;
+    let first = engine.status().workers[0].pid.unwrap();
+    use_model(&engine, "qwen3-1.7b").await;
+    assert_eq!(resident(&engine), ["qwen3-0.6b", "qwen3-1.7b"]);
+    use_model(&engine, "minicpm4-0.5b").await;
+    assert_eq!(resident(&engine), ["minicpm4-0.5b", "qwen3-1.7b"]);
+    assert!(
+        !Path::new(&format!("/proc/{first}")).exists(),
+        "the process and its memory are gone"
+    );
+    assert_eq!(engine.status().counters.unloads, 1);
+    // What does not fit at all is tried alone.
+    use_model(&engine, "qwen3-4b").await;
+    assert_eq!(resident(&engine), ["qwen3-4b"]);
+}
+
+#[tokio::test]
+async fn big_models_get_domains_of_their_own() {
+    let bench = Bench::new().fault("oom");
+    let engine = bench.start();
+    use_model(&engine, "qwen3-4b").await;
+    use_model(&engine, "phi-3-mini").await;
+    let domains: Vec<i32> = engine
+        .status()
+        .workers
+        .iter()
+        .map(|worker| worker.resident.as_ref().unwrap().domain)
+        .collect();
+    assert_eq!(domains.len(), 2);
+    assert_ne!(domains[0], domains[1]);
+}
+
+#[tokio::test]
+async fn an_idle_model_is_unloaded_and_loaded_again_for_the_next_job() {
+    let bench = Bench::new().with(|settings| settings.idle_unload = Duration::from_millis(200));
+    let engine = bench.start();
+    use_model(&engine, "qwen3-0.6b").await;
+    until("unloading", || engine.status().workers.is_empty()).await;
+    use_model(&engine, "qwen3-0.6b").await;
+    assert_eq!(engine.status().counters.loads, 2);
+}
+
+#[tokio::test]
+async fn workers_end_with_the_engine() {
+    let bench = Bench::new();
+    let engine = bench.start();
+    use_model(&engine, "qwen3-0.6b").await;
+    let pid = engine.status().workers[0].pid.unwrap();
+    drop(engine);
+    until("the worker's end", || {
+        // Until it is waited for, which the dropped engine cannot do, a dead process stays visible as a zombie.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_models_the_simulators_own_are_used() {
+    let bench = Bench::new();
+    let empty = bench.dir.path().join("empty");
+    let bench = bench.with(|settings| settings.models_dir = empty);
+    let engine = bench.start();
+    let status = engine.status();
+    assert!(status.shipped_models && status.library.is_none());
+    use_model(&engine, "qwen3-1.7b").await;
+    let dir = status.models_dir.clone();
+    assert!(dir.exists());
+    drop(engine);
+    assert!(!dir.exists());
+}
