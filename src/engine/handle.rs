@@ -108,14 +108,14 @@ impl Engine {
 
     /// The models in catalogue order.
     #[must_use]
-    pub fn models(&self) -> Vec<ModelCard> {
-        self.0.scheduler.catalog.models().to_vec()
+    pub fn models(&self) -> &[ModelCard] {
+        self.0.scheduler.catalog.models()
     }
 
     /// The model that is known by `name`, whatever its case.
     #[must_use]
-    pub fn model(&self, name: &str) -> Option<ModelCard> {
-        self.0.scheduler.catalog.find(name).cloned()
+    pub fn model(&self, name: &str) -> Option<&ModelCard> {
+        self.0.scheduler.catalog.find(name)
     }
 
     /// Prepares a job, checks it against the model's context and queues it for the NPU. Returns when the job stands

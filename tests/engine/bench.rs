@@ -71,8 +71,9 @@ impl Bench {
 
     /// The directory of a shipped model.
     pub(crate) fn model_dir(&self, id: &str) -> PathBuf {
-        let card = self.start().model(id).unwrap();
-        card.path.parent().map(Path::to_path_buf).unwrap()
+        let engine = self.start();
+        let path = &engine.model(id).unwrap().path;
+        path.parent().map(Path::to_path_buf).unwrap()
     }
 
     fn env(mut self, key: &str, value: &str) -> Self {

@@ -119,10 +119,10 @@ async fn a_missing_or_broken_model_file_is_explained() {
         (Some("junk"), "no rkllm model"),
         (Some("# rkllm-sim model\nx"), "damaged"),
     ] {
-        let path = engine.model(MODEL).unwrap().path;
+        let path = &engine.model(MODEL).unwrap().path;
         match contents {
-            None => std::fs::remove_file(&path).unwrap(),
-            Some(text) => std::fs::write(&path, text).unwrap(),
+            None => std::fs::remove_file(path).unwrap(),
+            Some(text) => std::fs::write(path, text).unwrap(),
         }
         let outcome = run(&engine, chat(MODEL, &["Hello"])).await;
         let EngineError::Load { reason, .. } = outcome.error() else {

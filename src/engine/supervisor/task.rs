@@ -270,10 +270,11 @@ impl Task {
 
     async fn send(&mut self, message: &ToWorker) -> Result<(), Ending> {
         let body = protocol::encode(message).map_err(|error| Ending::Gone(Some(error)))?;
-        self.framed
-            .send(body)
-            .await
-            .map_err(|error| Ending::Gone(Some(error)))
+        // A worker reads at once whatever else it does; waiting longer would suspend the watch over it.
+        match timeout(self.heartbeat_timeout, self.framed.send(body)).await {
+            Ok(sent) => sent.map_err(|error| Ending::Gone(Some(error))),
+            Err(_) => Err(Ending::Hung("took no message and was killed".to_owned())),
+        }
     }
 
     /// Waits for the process, with force where needed, and tells everyone who still waits for an answer.
