@@ -2,9 +2,10 @@
 
 use rkllm::abi::LLMCallState;
 
-use super::{Encoded, Matrix, Pace, Perf, Row, Sink};
+use super::{Matrix, Pace, Perf, Row, Sink};
 use crate::{
     features,
+    input::Encoded,
     session::{Failed, Session, State},
 };
 
