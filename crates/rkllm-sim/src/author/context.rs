@@ -11,19 +11,15 @@ struct Passage<'a> {
 
 /// Answers from retrieved text if there is any.
 pub(crate) fn answer(conversation: &Conversation, chance: &Chance) -> Option<Answer> {
-    let told = |text: &str| {
-        text.contains("was created by the system")
-            || text.contains("has been created by the system")
-    };
     let place = [conversation.last_user(), &conversation.system]
         .into_iter()
         .find(|text| text.contains("</context>"))?;
     let retrieved = retrieved(place)?;
     let question = conversation.question();
-    if told(retrieved) {
-        let subject = words::topic(&question, 6);
+    if retrieved.contains("created by the system") {
+        let subject = words::pictured(&question);
         return Some(Answer::prose(format!(
-            "Here is the image you asked for ({subject}). I hope you like it! 🎨"
+            "Here is the image you asked for: {subject}. I hope you like it! 🎨"
         )));
     }
     let passages = passages(retrieved);
@@ -99,7 +95,7 @@ fn best<'p, 'a>(
             .filter(|passage| holds(passage, word))
             .count();
         let rarity = 1.0 / (1.0 + holders as f64).sqrt();
-        if word.bytes().all(|byte| byte.is_ascii_digit()) {
+        if is_number(word) {
             3.0 + rarity
         } else {
             1.0 + rarity
@@ -108,7 +104,7 @@ fn best<'p, 'a>(
     let weights: Vec<(&String, f64)> = wanted.iter().map(|word| (word, weight(word))).collect();
     let helping: Vec<(&String, f64)> = helping
         .iter()
-        .filter(|word| !word.bytes().all(|byte| byte.is_ascii_digit()))
+        .filter(|word| !is_number(word))
         .map(|word| (word, weight(word) / 2.0))
         .collect();
     let score = |passage: &Passage<'_>| -> f64 {
@@ -120,12 +116,26 @@ fn best<'p, 'a>(
         // Of equally fitting passages the shorter one answers more to the point.
         sum - passage.words.len() as f64 / 1000.0
     };
-    let scored = passages.iter().map(|passage| (score(passage), passage));
+    // A passage about another number than the one that is asked for is no answer, however alike it is otherwise.
+    let numbers: Vec<&String> = wanted.iter().filter(|word| is_number(word)).collect();
+    let fits = |passage: &Passage<'_>| {
+        numbers.is_empty() || numbers.iter().any(|number| holds(passage, number))
+    };
+    let scored = passages
+        .iter()
+        .filter(|passage| fits(passage))
+        .map(|passage| (score(passage), passage));
     let best = scored.fold(None, |best: Option<(f64, &Passage<'_>)>, next| match best {
         Some(best) if best.0 >= next.0 => Some(best),
         _ => (next.0 > 0.5).then_some(next),
     });
-    best.map(|(_, passage)| passage)
+    let found = best.map(|(_, passage)| passage);
+    // A client that retrieves a line or two, such as what a tool gave, means these.
+    found.or_else(|| passages.first().filter(|_| passages.len() <= 2))
+}
+
+fn is_number(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]
@@ -157,6 +167,7 @@ mod tests {
     #[test]
     fn figures_are_found_by_the_number_that_is_asked_for() {
         let facts = facts();
+        assert_eq!(found(&facts, "How many lighthouses has island 99?", ""), "");
         assert!(
             found(&facts, "How many lighthouses has island 12?", "").contains("has 84 lighthouses")
         );
@@ -192,7 +203,7 @@ mod tests {
         );
         assert_eq!(
             found(
-                "<context>\nThe sky is green.\n</context>",
+                "<context>\nThe sky is green. The sea is red. The sun is blue.\n</context>",
                 "Who wrote Faust?",
                 ""
             ),

@@ -22,7 +22,7 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
     pub(crate) family: Family,
-    /// All system text, function definitions included.
+    /// All system text but the definitions of functions.
     pub(crate) system: String,
     pub(crate) tools: Vec<Tool>,
     /// Turns in order, without system turns and without the answer that is being written.
@@ -115,6 +115,13 @@ impl Conversation {
             });
         }
         read.tools = super::tools::offered(&read.system);
+        // What definitions say is no instruction.
+        let end = if read.tools.is_empty() {
+            None
+        } else {
+            read.system.find("# Tools")
+        };
+        read.system.truncate(end.unwrap_or(read.system.len()));
         read
     }
 
@@ -153,7 +160,13 @@ impl Conversation {
 
     /// The question itself, without what clients put around it.
     pub(crate) fn question(&self) -> String {
-        question(self.last_user())
+        let question = question(self.last_user());
+        // Gemma has no system role: the system text stands before the first question.
+        let first = self.family == Family::Gemma && self.user_turns().count() == 1;
+        match question.rsplit_once("\n\n") {
+            Some((_, last)) if first => last.to_owned(),
+            _ => question,
+        }
     }
 
     /// The question before the last one; empty on the first turn.

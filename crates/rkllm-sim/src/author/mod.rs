@@ -26,7 +26,7 @@ mod tools;
 mod words;
 
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 
 /// What the model has read when it begins to answer.
 #[derive(Debug, Clone, Copy)]

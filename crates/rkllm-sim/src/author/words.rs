@@ -1,5 +1,7 @@
 //! Words of a text: which carry its subject, and how alike two of them are.
 
+use std::{collections::HashSet, sync::LazyLock};
+
 /// Words that say nothing about the subject of a text.
 const STOP: &str = "a about above across after again all also am an and any anyone anything are as ask at be because been \
     before being below between both but by can could describe detail detailed details did do does doing down each \
@@ -21,7 +23,8 @@ const STOP: &str = "a about above across after again all also am an and any anyo
 
 /// Whether `word` (lower case) says nothing about a subject.
 pub(crate) fn is_stop(word: &str) -> bool {
-    STOP.split_whitespace().any(|stop| stop == word)
+    static WORDS: LazyLock<HashSet<&str>> = LazyLock::new(|| STOP.split_whitespace().collect());
+    WORDS.contains(word)
 }
 
 /// Words of `text` in order: letters and digits, joined by hyphens and apostrophes inside.
@@ -76,6 +79,22 @@ pub(crate) fn topic(text: &str, most: usize) -> String {
             .unwrap_or_default(),
     );
     subject.into_iter().take(most).collect::<Vec<_>>().join(" ")
+}
+
+/// What a request for a picture wants to see.
+pub(crate) fn pictured(question: &str) -> String {
+    let orders = [
+        "draw", "paint", "picture", "image", "generate", "create", "photo",
+    ];
+    let wanted = content_words(question)
+        .into_iter()
+        .filter(|word| !orders.contains(&word.as_str()));
+    let wanted: Vec<String> = wanted.take(8).collect();
+    if wanted.is_empty() {
+        "a quiet landscape at dawn".to_owned()
+    } else {
+        wanted.join(" ")
+    }
 }
 
 /// `text` with a capital at its start.

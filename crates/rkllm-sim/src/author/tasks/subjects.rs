@@ -159,21 +159,7 @@ pub(super) fn queries(history: &History) -> Vec<String> {
 }
 
 pub(super) fn image_prompt(history: &History, chance: &Chance) -> String {
-    let wanted = words::topic(history.last_question(), 8);
-    let wanted: Vec<&str> = wanted
-        .split_whitespace()
-        .filter(|word| {
-            !matches!(
-                *word,
-                "draw" | "paint" | "picture" | "image" | "generate" | "create"
-            )
-        })
-        .collect();
-    let wanted = if wanted.is_empty() {
-        "a quiet landscape at dawn".to_owned()
-    } else {
-        wanted.join(" ")
-    };
+    let wanted = words::pictured(history.last_question());
     let light = chance.pick(
         "light",
         &["soft morning light", "warm evening light", "clear daylight"],

@@ -37,6 +37,7 @@ pub(super) fn guess(parameters: &Value, question: &str) -> Map<String, Value> {
                 quotations(question).into_iter().map(Value::from).collect(),
             )),
             "object" => Some(Value::Object(Map::new())),
+            _ if name == "code" => Some(interpreter::program(question).into()),
             _ => Some(Value::String(
                 quoted
                     .next()
@@ -54,25 +55,14 @@ pub(super) fn guess(parameters: &Value, question: &str) -> Map<String, Value> {
 
 /// The type of a schema; of alternatives, the first that is not null.
 fn kind(schema: &Value) -> &str {
-    let single = |schema: &'_ Value| {
-        schema
-            .get("type")
-            .and_then(Value::as_str)
-            .map(str::len)
-            .is_some()
-    };
-    if single(schema) {
-        return schema
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or("string");
+    if let Some(kind) = schema.get("type").and_then(Value::as_str) {
+        return kind;
     }
-    let alternatives = schema
-        .get("anyOf")
-        .and_then(Value::as_array)
+    let alternatives = schema.get("anyOf").and_then(Value::as_array);
+    let mut kinds = alternatives
         .into_iter()
-        .flatten();
-    let mut kinds = alternatives.filter_map(|schema| schema.get("type").and_then(Value::as_str));
+        .flatten()
+        .filter_map(|schema| schema.get("type")?.as_str());
     kinds.find(|kind| *kind != "null").unwrap_or("string")
 }
 
@@ -87,9 +77,6 @@ fn text(name: &str, schema: &Value, question: &str) -> String {
             .or(choices.first())
             .map_or_else(String::new, |choice| (*choice).to_owned());
     }
-    if name == "code" {
-        return interpreter::program(question);
-    }
     let place = matches!(name, "city" | "location" | "place" | "country");
     let prepositions: &[&str] = if place {
         &[" in ", " for ", " at ", " of "]
@@ -99,14 +86,19 @@ fn text(name: &str, schema: &Value, question: &str) -> String {
     let behind = prepositions
         .iter()
         .find_map(|preposition| question.split_once(preposition).map(|(_, rest)| rest));
+    let up_to_mark = |text: &str| {
+        let text = text.split(['?', '!', '\n']).next().unwrap_or_default();
+        text.trim().trim_end_matches('.').to_owned()
+    };
     match behind {
-        Some(rest) => rest
-            .split(['?', '!', '\n'])
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .trim_end_matches('.')
-            .to_owned(),
+        // A place is a name: the words with a capital.
+        Some(rest) if place => {
+            let name = rest
+                .split_whitespace()
+                .take_while(|word| word.starts_with(char::is_uppercase));
+            up_to_mark(&name.collect::<Vec<_>>().join(" ").replace(',', ""))
+        }
+        Some(rest) => up_to_mark(rest),
         None if place => words::content_words(question)
             .last()
             .map(|word| words::capitalised(word))
