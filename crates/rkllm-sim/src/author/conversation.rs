@@ -189,8 +189,10 @@ impl Conversation {
         if said.contains("<think>") {
             return answer;
         }
-        let said = said.trim();
-        answer.strip_prefix(said).unwrap_or(answer)
+        let said = said.trim_start();
+        // Clients give back what was said without the white space at its end, or with a blank too many.
+        let at_end = || Some(answer.strip_prefix(said.trim_end())?.trim_start());
+        answer.strip_prefix(said).or_else(at_end).unwrap_or(answer)
     }
 }
 
@@ -322,6 +324,11 @@ mod tests {
         assert_eq!(read.opened, "The sea is");
         assert_eq!(read.continued("The sea is wide."), " wide.");
         assert_eq!(read.continued("Other."), "Other.");
+        let blank = Conversation {
+            opened: "The sea is \n".to_owned(),
+            ..read.clone()
+        };
+        assert_eq!(blank.continued("The sea is wide."), "wide.");
         assert!(!read.before_answer.contains("The sea"));
     }
 
