@@ -39,6 +39,29 @@ async fn bodies_of_all_sizes_pass_byte_for_byte_on_one_connection() {
 }
 
 #[tokio::test]
+async fn what_open_webui_sends_passes_byte_for_byte() {
+    let gateway = echo().await;
+    let mut client = Client::connect(gateway.address).await;
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/openwebui");
+    let mut count = 0;
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|kind| kind != "json") {
+            continue;
+        }
+        let request: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let body = request["body_raw"].as_str().unwrap();
+        client
+            .post(request["path"].as_str().unwrap(), &[], body)
+            .await;
+        assert_eq!(client.answer().await.text(), body, "{}", path.display());
+        count += 1;
+    }
+    assert!(count >= 10, "{count}");
+}
+
+#[tokio::test]
 async fn headers_pass_less_those_of_the_connection() {
     let upstream = Upstream::start().await;
     let gateway = Running::relaying(upstream.url()).await;

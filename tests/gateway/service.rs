@@ -1,18 +1,23 @@
 //! The service itself: stopping, limits, keys, CORS, malformed requests, the model list.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rkgate::{
-    engine::Progress,
-    gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
+    engine::{EngineError, Job, ModelCard, Progress, Run},
+    gateway::{
+        Gateway, GatewaySettings, Keys, Listener, LocalEngine, ModelAlias, UpstreamSettings,
+        Upstreams,
+    },
+    telemetry::{Metrics, board::Board},
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::kit::{
     client::{Client, post},
-    engine::{Jobs, scripted},
+    engine::{Jobs, ScriptedEngine, scripted},
     gateway::Running,
     upstream::{self, Upstream},
 };
@@ -43,8 +48,7 @@ async fn stopping_lets_running_answers_finish_and_closes_the_rest() {
     run.piece(" there").await;
     assert!(busy.chunk().await.unwrap().contains(" there"));
     assert!(TcpStream::connect(gateway.address).await.is_err());
-    run.send(Progress::Failed(rkgate::engine::EngineError::ShuttingDown))
-        .await;
+    run.send(Progress::Failed(EngineError::ShuttingDown)).await;
     while busy.chunk().await.is_some() {}
     assert!(busy.closed().await);
     gateway.stopped().await;
@@ -70,6 +74,74 @@ async fn stopping_with_nobody_there_takes_no_time() {
     let (gateway, _jobs) = with(GatewaySettings::default(), Vec::new()).await;
     gateway.stop();
     gateway.stopped().await;
+}
+
+/// An engine with a fault.
+struct Faulty(ScriptedEngine);
+
+#[async_trait::async_trait]
+impl LocalEngine for Faulty {
+    fn models(&self) -> &[ModelCard] {
+        self.0.models()
+    }
+
+    fn model(&self, name: &str) -> Option<&ModelCard> {
+        self.0.model(name)
+    }
+
+    async fn submit(&self, job: Job) -> Result<Run, EngineError> {
+        match job.id.as_str() {
+            "bad" => panic!("a fault"),
+            _ => self.0.submit(job).await,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_costs_one_request() {
+    let (engine, jobs) = scripted(&["Qwen3-0.6B-w8a8-rk3588"]);
+    let gateway = Running::start(GatewaySettings::default(), Faulty(engine), Vec::new()).await;
+    let mut other = Client::connect(gateway.address).await;
+    other.post(CHAT, &[], BODY).await;
+    let run = jobs.next().await.accept();
+    let mut client = Client::connect(gateway.address).await;
+    client.post(CHAT, &["X-Request-Id: bad"], BODY).await;
+    let answer = client.answer().await;
+    assert_eq!(
+        (answer.status(), answer.header("x-request-id")),
+        (500, Some("bad"))
+    );
+    assert!(!answer.text().contains("a fault"));
+    assert_eq!(client.get("/v1/models").await.status(), 200);
+    run.piece("Hi").await;
+    assert_eq!(other.header().await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("api.sock");
+    let (engine, _jobs) = scripted(&[]);
+    let gateway = Gateway::new(
+        GatewaySettings::default(),
+        Arc::new(engine),
+        Upstreams::new(Vec::new()).unwrap(),
+        Arc::new(Metrics::new(Board::new("/nonexistent"))),
+    );
+    let stop = CancellationToken::new();
+    let served = tokio::spawn(gateway.serve(Listener::unix(&path).unwrap(), stop.clone()));
+    let mut client = tokio::net::UnixStream::connect(&path).await.unwrap();
+    client
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    stop.cancel();
+    served.await.unwrap();
+    assert!(!path.exists());
 }
 
 #[tokio::test]
@@ -309,8 +381,8 @@ async fn the_model_list_joins_all_upstreams_and_asks_each_once() {
         aliased,
     ];
     let (gateway, _jobs) = with(GatewaySettings::default(), upstreams).await;
-    let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    let count = std::sync::Arc::clone(&asked);
+    let asked = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
     lists.serve(move |request| {
         assert_eq!(request.first_line, "GET /v1/models HTTP/1.1");
         count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);

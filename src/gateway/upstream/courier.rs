@@ -142,3 +142,63 @@ impl GetSocketDigest for Courier {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    fn courier(buffer: usize, body: &[u8]) -> (Courier, tokio::io::DuplexStream) {
+        let (near, far) = duplex(buffer);
+        let head = Bytes::from_static(b"POST / HTTP/1.1\r\n\r\n");
+        (
+            Courier::new(Box::new(near), head, Bytes::copy_from_slice(body)),
+            far,
+        )
+    }
+
+    #[tokio::test]
+    async fn reading_the_answer_sends_the_request_through_any_buffer() {
+        for buffer in [1, 2, 19, 21, 22, 64, 1 << 20] {
+            for length in [0, 1, 100, 5000] {
+                let body = vec![b'x'; length];
+                let (mut courier, mut far) = courier(buffer, &body);
+                let server = tokio::spawn(async move {
+                    let mut request = vec![0; 19 + length];
+                    far.read_exact(&mut request).await.unwrap();
+                    far.write_all(b"ok").await.unwrap();
+                    request
+                });
+                let mut answer = [0; 2];
+                courier.read_exact(&mut answer).await.unwrap();
+                let request = server.await.unwrap();
+                assert!(request.starts_with(b"POST /") && request.ends_with(&body));
+                assert!(courier.received());
+                assert!(courier.into_reusable().is_some());
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_in_the_middle_of_the_request_is_read_and_the_connection_not_reused() {
+        let (mut courier, mut far) = courier(16, &[b'x'; 1000]);
+        far.write_all(b"no").await.unwrap();
+        let mut answer = [0; 2];
+        courier.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"no");
+        assert!(courier.into_reusable().is_none());
+    }
+
+    #[tokio::test]
+    async fn what_was_said_before_a_broken_connection_is_read() {
+        let (mut courier, mut far) = courier(16, &[b'x'; 1000]);
+        far.write_all(b"no").await.unwrap();
+        drop(far);
+        let mut answer = String::new();
+        courier.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer, "no");
+        assert!(courier.into_reusable().is_none());
+    }
+}

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use moka::future::Cache;
 use tracing::{info, warn};
 
@@ -106,7 +107,7 @@ async fn fetch(upstreams: &Upstreams, upstream: &Upstream) -> Result<Vec<Model>,
     let request = Request {
         method: "GET",
         path: "/models",
-        client: None,
+        fields: Bytes::new(),
         body: None,
     };
     let mut answer = upstreams.call(upstream, &request).await?;

@@ -8,7 +8,7 @@ use pingora_core::{
     protocols::{Stream, http::v1::client::HttpSession},
     upstreams::peer::{HttpPeer, Peer},
 };
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::ResponseHeader;
 use tracing::debug;
 
 use super::{
@@ -27,8 +27,8 @@ pub(super) struct Request<'a> {
     pub(super) method: &'static str,
     /// Below the upstream's base path.
     pub(super) path: &'a str,
-    /// The client's own header, whose other fields go along.
-    pub(super) client: Option<&'a RequestHeader>,
+    /// Header fields of the client that go along.
+    pub(super) fields: Bytes,
     pub(super) body: Option<Bytes>,
 }
 
@@ -57,12 +57,11 @@ impl Upstreams {
         body: Bytes,
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
-        // Cheap: the values share the bytes that were received.
-        let client = exchange.request().clone();
+        let has_key = upstream.settings.api_key.is_some();
         let request = Request {
             method: "POST",
             path,
-            client: Some(&client),
+            fields: head::passing(exchange.request(), has_key),
             body: Some(body),
         };
         let mut answer = tokio::select! {
@@ -123,10 +122,11 @@ impl Upstreams {
             base_path: &endpoint.base_path,
             path: request.path,
             authority: &endpoint.authority,
+            fields: &request.fields,
             api_key: upstream.settings.api_key.as_deref(),
             length: request.body.as_ref().map(Bytes::len),
         }
-        .to_bytes(request.client);
+        .to_bytes();
         let body = request.body.clone().unwrap_or_default();
         let peers = endpoint
             .peers()
