@@ -22,7 +22,7 @@ use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use crate::{
-    engine::{EngineError, Job, ModelCard, Run},
+    engine::{Engine, EngineError, Job, ModelCard, Run},
     telemetry::Metrics,
     wire,
 };
@@ -38,7 +38,7 @@ pub use upstream::{
     ModelAlias, UpstreamError, UpstreamFault, UpstreamSettings, UpstreamSetupError, Upstreams,
 };
 
-/// What answers requests for local models.
+/// What answers requests for local models: [`Engine`], or a script in tests.
 #[async_trait::async_trait]
 pub trait LocalEngine: Send + Sync + 'static {
     /// The models that it can run.
@@ -52,6 +52,21 @@ pub trait LocalEngine: Send + Sync + 'static {
     /// # Errors
     /// What makes the job impossible, before it waits for anything.
     async fn submit(&self, job: Job) -> Result<Run, EngineError>;
+}
+
+#[async_trait::async_trait]
+impl LocalEngine for Engine {
+    fn models(&self) -> &[ModelCard] {
+        self.models()
+    }
+
+    fn model(&self, name: &str) -> Option<&ModelCard> {
+        self.model(name)
+    }
+
+    async fn submit(&self, job: Job) -> Result<Run, EngineError> {
+        self.submit(job).await
+    }
 }
 
 /// The gateway.
