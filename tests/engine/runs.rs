@@ -42,6 +42,10 @@ async fn a_chat_is_answered_with_exact_counts_on_every_abi() {
             "{abi:?}"
         );
         assert_eq!(completion.usage.cached, 0);
+        assert!(
+            !completion.prefill.is_zero() && !completion.decode.is_zero(),
+            "{abi:?}: {completion:?}"
+        );
     }
 }
 

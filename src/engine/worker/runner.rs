@@ -169,6 +169,8 @@ impl Runner {
             session.reload(shared)?;
             pass.generation.habits = session.habits();
             report.aborted = session.pass(shared, &mut pass)?.aborted;
+            // The runtime's numbers are of one pass each; the clock knows both.
+            report.perf = None;
         }
         pass.generation.finish(pass.emit);
         Ok(session.finished(&pass, &report, predicted))
@@ -307,6 +309,7 @@ impl Session {
         };
         let total = pass.began.elapsed();
         let prefill = perf.map_or(pass.first_token.unwrap_or(total), |perf| perf.prefill);
+        let decode = perf.map_or(total.saturating_sub(prefill), |perf| perf.generate);
         Finished {
             reason: match pass.generation.end {
                 Some(end) => end,
@@ -318,7 +321,7 @@ impl Session {
             predicted,
             completion,
             prefill_ms: prefill.as_secs_f32() * 1e3,
-            decode_ms: total.saturating_sub(prefill).as_secs_f32() * 1e3,
+            decode_ms: decode.as_secs_f32() * 1e3,
         }
     }
 }
