@@ -5,6 +5,8 @@ mod configuration;
 mod doctor;
 mod models;
 mod schema;
+mod serve;
+mod worker;
 
 use std::{
     error::Error,
@@ -14,11 +16,11 @@ use std::{
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::engine;
 use configuration::Configuration;
 
 /// Exit codes beyond 0 and 1, from the BSD `sysexits.h`; clap's own for misuse is 2.
 mod code {
+    pub(super) const UNAVAILABLE: u8 = 69;
     pub(super) const SOFTWARE: u8 = 70;
     pub(super) const IO: u8 = 74;
     pub(super) const CONFIG: u8 = 78;
@@ -31,11 +33,13 @@ struct Cli {
     #[command(flatten)]
     configuration: Configuration,
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Runs the gateway; also the default with no command.
+    Serve,
     /// Checks the configuration.
     Check(check::Options),
     /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
@@ -106,11 +110,12 @@ pub fn run() -> ExitCode {
         command,
     } = Cli::parse();
     let result = match command {
-        Command::Check(options) => check::run(&configuration, &options),
-        Command::Models(options) => models::run(&configuration, &options),
-        Command::Doctor(options) => doctor::run(&configuration, &options),
-        Command::Schema(options) => schema::run(&options),
-        Command::Worker => Ok(engine::worker::main()),
+        None | Some(Command::Serve) => serve::run(&configuration),
+        Some(Command::Worker) => worker::run(),
+        Some(Command::Check(options)) => check::run(&configuration, &options),
+        Some(Command::Models(options)) => models::run(&configuration, &options),
+        Some(Command::Doctor(options)) => doctor::run(&configuration, &options),
+        Some(Command::Schema(options)) => schema::run(&options),
     };
     match result {
         Ok(code) => code,

@@ -17,7 +17,7 @@ use url::Url;
 
 use crate::{
     config::{Config, Keys},
-    engine::ModelCard,
+    engine::{Engine, ModelCard},
     telemetry::{Metrics, board::Board, metrics},
 };
 
@@ -30,8 +30,8 @@ pub struct Admin {
     pub config: Arc<Config>,
     /// The file that it was read from.
     pub file: Option<PathBuf>,
-    /// The local models.
-    pub models: Vec<ModelCard>,
+    /// The embedded engine.
+    pub engine: Engine,
     /// Where the API really listens.
     pub api: String,
     /// The board.
@@ -83,7 +83,7 @@ fn has_key(keys: &Keys, headers: &HeaderMap) -> bool {
 async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
     if admin.stop.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else if admin.models.is_empty() && admin.config.upstreams.is_empty() {
+    } else if admin.engine.models().is_empty() && admin.config.upstreams.is_empty() {
         (
             StatusCode::SERVICE_UNAVAILABLE,
             "no model and no upstream\n",
@@ -142,11 +142,43 @@ pub fn models_json(models: &[ModelCard]) -> Value {
 }
 
 async fn engine(State(admin): State<Arc<Admin>>) -> Json<Value> {
-    let engine = &admin.config.engine;
+    let status = admin.engine.status();
+    let workers: Vec<Value> = status
+        .workers
+        .iter()
+        .map(|worker| {
+            let resident = worker.resident.as_ref();
+            json!({
+                "model": worker.model,
+                "pid": worker.pid,
+                "in_use": worker.in_use,
+                "loaded": resident.is_some(),
+                "runtime": resident.and_then(|it| it.runtime.clone()),
+                "abi": resident.map(|it| &it.abi),
+                "context": resident.map(|it| it.context),
+                "memory_bytes": resident.map(|it| it.memory),
+            })
+        })
+        .collect();
+    let counters = status.counters;
     Json(json!({
-        "library": engine.library.to_string(),
-        "models_dir": engine.models_dir,
-        "models": models_json(&admin.models),
+        "library": status.library.map_or_else(|| "simulator".to_owned(), |path| path.display().to_string()),
+        "models_dir": status.models_dir,
+        "shipped_models": status.shipped_models,
+        "memory_budget_bytes": status.memory_budget,
+        "queued": status.queued,
+        "workers": workers,
+        "counters": {
+            "completed": counters.completed,
+            "failed": counters.failed,
+            "cancelled": counters.cancelled,
+            "prompt_tokens": counters.prompt_tokens,
+            "cached_tokens": counters.cached_tokens,
+            "completion_tokens": counters.completion_tokens,
+            "loads": counters.loads,
+            "workers_lost": counters.workers_lost,
+        },
+        "models": models_json(admin.engine.models()),
     }))
 }
 

@@ -18,15 +18,12 @@ pub(super) fn find(library: &Library) -> Option<PathBuf> {
     match library {
         Library::Sim => None,
         Library::Path(path) => Some(path.clone()),
-        Library::Auto => usual_places()
-            .into_iter()
-            .map(|dir| dir.join(FILE))
-            .find(|path| path.is_file()),
+        Library::Auto => usual_places().into_iter().find(|path| path.is_file()),
     }
 }
 
-/// Directories in the order in which they are searched.
-fn usual_places() -> Vec<PathBuf> {
+/// Where the library is looked for, in this order.
+pub(crate) fn usual_places() -> Vec<PathBuf> {
     let beside = env::current_exe()
         .ok()
         .and_then(|exe| exe.parent().map(Path::to_path_buf));
@@ -45,6 +42,7 @@ fn usual_places() -> Vec<PathBuf> {
         .into_iter()
         .chain(listed)
         .chain(system.map(PathBuf::from))
+        .map(|dir| dir.join(FILE))
         .collect()
 }
 

@@ -109,5 +109,6 @@ pub mod worker;
 pub use catalog::ModelCard;
 pub use error::EngineError;
 pub use handle::{Engine, StartError};
+pub(crate) use library::usual_places;
 pub use settings::EngineSettings;
 pub use status::{Counters, ResidentStatus, Status, WorkerStatus};

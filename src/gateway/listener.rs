@@ -61,13 +61,7 @@ impl Listener {
     /// Where the system refuses, e.g. because another process listens there or a file of another kind is
     /// in the way.
     pub fn unix(path: &Path) -> io::Result<Self> {
-        let socket = match UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
-                std::fs::remove_file(path)?;
-                UnixListener::bind(path)?
-            }
-            result => result?,
-        };
+        let socket = bind_unix(path)?;
         Ok(Self {
             socket: ListenerSocket::Unix(socket),
             address: BoundAddress::Unix(path.to_owned()),
@@ -96,6 +90,17 @@ impl Drop for Listener {
             // Nobody answers there any more; a file that is gone already is as good.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+/// A Unix socket at `path`; see [`Listener::unix`].
+pub(crate) fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)
+        }
+        result => result,
     }
 }
 

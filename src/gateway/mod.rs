@@ -32,6 +32,7 @@ use models::{Destination, Models};
 use route::{Call, Route};
 
 pub use auth::Keys;
+pub(crate) use listener::bind_unix;
 pub use listener::{BoundAddress, Listener};
 pub use settings::GatewaySettings;
 pub use upstream::{

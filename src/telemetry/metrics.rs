@@ -12,12 +12,12 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
     registry::{Metric, Registry},
 };
 
-use crate::chat;
-use crate::telemetry::board::Board;
+use super::{board::Board, engine::Watched};
+use crate::{chat, engine::Engine};
 
 #[cfg(test)]
 mod tests;
@@ -115,11 +115,6 @@ struct TokenLabels {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ModelLabel {
-    model: Arc<str>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabel {
     class: &'static str,
 }
@@ -147,11 +142,8 @@ pub struct Metrics {
     first_token: Histograms<GenAiLabels>,
     output_token: Histograms<GenAiLabels>,
     tokens: Histograms<TokenLabels>,
-    queue_length: Gauge,
     queue_seconds: Histograms<ClassLabel>,
     prefill_tokens: Family<KindLabel, Counter>,
-    loads: Family<ModelLabel, Counter>,
-    worker_failures: Family<ModelLabel, Counter>,
     upstream_errors: Family<UpstreamLabel, Counter>,
     log_lines_dropped: Counter,
 }
@@ -193,12 +185,6 @@ impl Metrics {
                 "Tokens per request",
                 Family::new_with_constructor(|| Histogram::new(TOKEN_BOUNDS)),
             ),
-            queue_length: add(
-                r,
-                "rkgate_queue_length",
-                "Requests waiting for the NPU",
-                Gauge::default(),
-            ),
             queue_seconds: add(
                 r,
                 "rkgate_queue_seconds",
@@ -209,13 +195,6 @@ impl Metrics {
                 r,
                 "rkgate_prefill_tokens",
                 "Prompt tokens found in the KV cache (reused) or read by the NPU (computed)",
-                Family::default(),
-            ),
-            loads: add(r, "rkgate_engine_loads", "Models loaded", Family::default()),
-            worker_failures: add(
-                r,
-                "rkgate_worker_failures",
-                "Engine workers that crashed or had to be ended",
                 Family::default(),
             ),
             upstream_errors: add(
@@ -232,6 +211,11 @@ impl Metrics {
             ),
             registry,
         }
+    }
+
+    /// Adds the engine's state, which is looked at anew at each scrape.
+    pub fn watch(&mut self, engine: Engine) {
+        self.registry.register_collector(Box::new(Watched(engine)));
     }
 
     /// Lets these model and upstream names appear as labels; all others count as `other`.
@@ -301,30 +285,6 @@ impl Metrics {
                     .inc_by(tokens.into());
             }
         }
-    }
-
-    /// Says how many requests wait for the NPU now.
-    pub fn set_queue_length(&self, waiting: usize) {
-        self.queue_length
-            .set(i64::try_from(waiting).unwrap_or(i64::MAX));
-    }
-
-    /// Counts a model that was loaded.
-    pub fn engine_loaded(&self, model: &str) {
-        self.loads
-            .get_or_create(&ModelLabel {
-                model: self.label(model),
-            })
-            .inc();
-    }
-
-    /// Counts a worker that crashed or had to be ended.
-    pub fn worker_failed(&self, model: &str) {
-        self.worker_failures
-            .get_or_create(&ModelLabel {
-                model: self.label(model),
-            })
-            .inc();
     }
 
     /// Counts a call to an upstream that failed.

@@ -7,6 +7,9 @@
     reason = "tests"
 )]
 
+mod serve;
+mod server;
+
 use std::{
     fs,
     path::Path,

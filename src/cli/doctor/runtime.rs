@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Finding;
 use rkllm::version;
 
-use crate::{config::Library, telemetry::board::Board};
+use crate::{config::Library, engine::usual_places, telemetry::board::Board};
 
 /// What will run the models.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +22,6 @@ impl Runtime {
     }
 }
 
-/// Where the vendor's instructions and packages put the library.
-const PLACES: [&str; 4] = [
-    "/usr/lib/librkllmrt.so",
-    "/usr/local/lib/librkllmrt.so",
-    "/usr/lib/aarch64-linux-gnu/librkllmrt.so",
-    "/opt/rkllm/lib/librkllmrt.so",
-];
 /// Where distributions put libgomp.so.1, which librkllmrt.so is linked with.
 const OPENMP_DIRS: [&str; 6] = [
     "/usr/lib/aarch64-linux-gnu",
@@ -44,10 +37,10 @@ pub(super) fn find(board: &Board, library: &Library) -> Runtime {
         Library::Sim => Runtime::Simulator { wanted: true },
         Library::Path(path) => Runtime::Library(path.clone()),
         Library::Auto => {
-            let found = PLACES.iter().find(|place| board.path(place).exists());
-            found.map_or(Runtime::Simulator { wanted: false }, |place| {
-                Runtime::Library(place.into())
-            })
+            let found = usual_places()
+                .into_iter()
+                .find(|path| board.path(path).is_file());
+            found.map_or(Runtime::Simulator { wanted: false }, Runtime::Library)
         }
     }
 }

@@ -1,0 +1,247 @@
+//! `rkgate serve`: puts the rooms together, says where it listens, and ends them in order.
+
+mod settings;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::{TcpListener, UnixListener},
+    runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{Configuration, Failure, code};
+use crate::{
+    config::{Address, Config, Loaded},
+    console::{self, Admin},
+    engine::Engine,
+    gateway::{self, BoundAddress, Gateway, Listener, Upstreams},
+    telemetry::{Metrics, board::Board, logging},
+};
+
+/// How long open calls of the admin port may go on once all answers are through.
+const ADMIN_FAREWELL: Duration = Duration::from_secs(1);
+
+pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
+    let started = Instant::now();
+    let Loaded { config, file, .. } = configuration.load()?;
+    let config = Arc::new(config);
+    let mut metrics = Metrics::new(Board::default());
+    let log = logging::start(&config.telemetry, metrics.log_lines_dropped())
+        .map_err(|error| Failure::because(code::IO, "cannot start the log", &error))?;
+    info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
+    let engine = Engine::start(settings::engine(&config.engine))
+        .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
+    metrics.watch(engine.clone());
+    let runtime = runtime::Builder::new_multi_thread()
+        .thread_name("gateway")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the threads", &error))?;
+    let parts = Parts {
+        config,
+        file,
+        engine,
+        metrics: Arc::new(metrics),
+        started,
+    };
+    let ended = runtime.block_on(serve(parts));
+    // What still runs after a second signal must not hold the process.
+    runtime.shutdown_background();
+    drop(log);
+    ended
+}
+
+struct Parts {
+    config: Arc<Config>,
+    file: Option<PathBuf>,
+    engine: Engine,
+    metrics: Arc<Metrics>,
+    started: Instant,
+}
+
+async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
+    let Parts {
+        config,
+        file,
+        engine,
+        metrics,
+        started,
+    } = parts;
+    // Listening for signals comes first, so that none that arrives from here on kills us half-way.
+    let mut signals = Signals::new()
+        .map_err(|error| Failure::because(code::SOFTWARE, "cannot wait for signals", &error))?;
+    let upstreams = Upstreams::new(settings::upstreams(&config.upstreams)).map_err(|error| {
+        Failure::because(code::UNAVAILABLE, "cannot set up the upstreams", &error)
+    })?;
+    let api = bind(&config.listen.api).await?;
+    let api_address = api.address().clone();
+    let (stop, stop_admin) = (CancellationToken::new(), CancellationToken::new());
+    let admin = Arc::new(Admin {
+        metrics: metrics.clone(),
+        config: config.clone(),
+        file,
+        engine: engine.clone(),
+        api: api_address.to_string(),
+        board: Board::default(),
+        started,
+        stop: stop.clone(),
+    });
+    let (admin_address, admin) =
+        serve_admin(admin, &config.listen.admin, stop_admin.clone()).await?;
+    let gateway = Gateway::new(
+        settings::gateway(&config),
+        Arc::new(engine.clone()),
+        upstreams,
+        metrics,
+    );
+    let mut answering = tokio::spawn(gateway.serve(api, stop.clone()));
+    announce(&api_address, &admin_address)?;
+
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        ended = &mut answering => return Err(unexpected(ended.err())),
+    };
+    info!(
+        signal = signal.name,
+        "shutting down; once more ends it at once"
+    );
+    stop.cancel();
+    let deadline = config.limits.drain;
+    let ended = tokio::select! {
+        signal = signals.next() => {
+            warn!(signal = signal.name, "ended at once");
+            return Ok(ExitCode::from(128 + signal.number));
+        }
+        ended = async {
+            let ended = answering.await;
+            engine.shutdown(deadline).await;
+            ended
+        } => ended,
+    };
+    stop_admin.cancel();
+    // Its last calls only read state; nothing is lost where they are cut.
+    let _ = tokio::time::timeout(ADMIN_FAREWELL, admin).await;
+    match ended {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(error) => Err(unexpected(Some(error))),
+    }
+}
+
+fn unexpected(error: Option<tokio::task::JoinError>) -> Failure {
+    let reason = error.map_or_else(
+        || "it stopped by itself".to_owned(),
+        |error| error.to_string(),
+    );
+    Failure::new(code::SOFTWARE, format!("the gateway has failed: {reason}"))
+}
+
+async fn bind(address: &Address) -> Result<Listener, Failure> {
+    let listener = match address {
+        Address::Tcp(address) => Listener::tcp(*address).await,
+        Address::Unix(path) => Listener::unix(path),
+    };
+    listener.map_err(|error| cannot_listen(address, &error))
+}
+
+fn cannot_listen(address: &Address, error: &io::Error) -> Failure {
+    Failure::because(
+        code::UNAVAILABLE,
+        &format!("cannot listen on {address}"),
+        error,
+    )
+}
+
+async fn serve_admin(
+    admin: Arc<Admin>,
+    address: &Address,
+    stop: CancellationToken,
+) -> Result<(BoundAddress, JoinHandle<()>), Failure> {
+    let router = console::router(admin);
+    let failed = |error: io::Error| cannot_listen(address, &error);
+    let stopped = stop.cancelled_owned();
+    match address {
+        Address::Tcp(tcp) => {
+            let listener = TcpListener::bind(tcp).await.map_err(failed)?;
+            let bound = BoundAddress::Tcp(listener.local_addr().map_err(failed)?);
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            Ok((bound, tokio::spawn(async { ended(serving.await) })))
+        }
+        Address::Unix(path) => {
+            let listener: UnixListener = gateway::bind_unix(path).map_err(failed)?;
+            let serving = axum::serve(listener, router).with_graceful_shutdown(stopped);
+            let path = path.clone();
+            let bound = BoundAddress::Unix(path.clone());
+            let serving = async move {
+                ended(serving.await);
+                // Nobody answers there any more; a file that is gone already is as good.
+                let _ = std::fs::remove_file(path);
+            };
+            Ok((bound, tokio::spawn(serving)))
+        }
+    }
+}
+
+fn ended(result: io::Result<()>) {
+    if let Err(error) = result {
+        warn!(%error, "the admin port has failed");
+    }
+}
+
+/// What programs wait for and people read.
+fn announce(api: &BoundAddress, admin: &BoundAddress) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "rkgate: api listening on {api}")?;
+    writeln!(out, "rkgate: admin listening on {admin}")?;
+    if let BoundAddress::Tcp(address) = api {
+        let port = address.port();
+        writeln!(
+            out,
+            "Open WebUI: Admin Panel > Settings > Connections > OpenAI API > add http://{address}/v1"
+        )?;
+        writeln!(
+            out,
+            "  (in Docker: http://host.docker.internal:{port}/v1, and listen.api on an address that it reaches)"
+        )?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// The signals that end rkgate.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// One that came.
+#[derive(Debug, Clone, Copy)]
+struct Arrived {
+    name: &'static str,
+    number: u8,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Arrived {
+        tokio::select! {
+            _ = self.interrupt.recv() => Arrived { name: "SIGINT", number: 2 },
+            _ = self.terminate.recv() => Arrived { name: "SIGTERM", number: 15 },
+        }
+    }
+}

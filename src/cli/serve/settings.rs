@@ -1,0 +1,74 @@
+//! From the configuration to what each room can be told.
+
+use crate::{
+    config::{self, Abi, Budget, Config, Library},
+    engine::{
+        EngineSettings,
+        settings::{self as engine, AbiOverride, MemoryBudget},
+    },
+    gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
+};
+
+pub(super) fn engine(config: &config::Engine) -> EngineSettings {
+    EngineSettings {
+        library: match &config.library {
+            Library::Auto => engine::Library::Auto,
+            Library::Sim => engine::Library::Sim,
+            Library::Path(path) => engine::Library::Path(path.clone()),
+        },
+        abi: config.abi.map(|abi| match abi {
+            Abi::V1_2_0 => AbiOverride::V1_2_0,
+            Abi::V1_2_1 => AbiOverride::V1_2_1,
+            Abi::V1_3_0 => AbiOverride::V1_3_0,
+        }),
+        models_dir: config.models_dir.clone(),
+        memory_budget: match config.memory_budget {
+            Budget::Auto => MemoryBudget::Auto,
+            Budget::Bytes(size) => MemoryBudget::Bytes(size.0),
+        },
+        queue_limit: config.queue_limit,
+        idle_unload: config.idle_unload,
+        stall_timeout: config.stall_timeout,
+        ..EngineSettings::default()
+    }
+}
+
+pub(super) fn gateway(config: &Config) -> GatewaySettings {
+    let limits = &config.limits;
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    GatewaySettings {
+        body_limit: bytes(limits.body),
+        header_limit: bytes(limits.header),
+        header_timeout: limits.header_timeout,
+        body_timeout: limits.body_timeout,
+        write_timeout: limits.write_timeout,
+        keep_alive: limits.keep_alive,
+        first_heartbeat: limits.first_heartbeat,
+        heartbeat: limits.heartbeat,
+        drain_deadline: limits.drain,
+        max_connections: limits.connections,
+        max_requests: limits.concurrent_requests,
+        cors: config.listen.cors.clone(),
+        keys: (!config.keys.is_empty()).then(|| Keys::new(config.keys.digests())),
+    }
+}
+
+pub(super) fn upstreams(upstreams: &[config::Upstream]) -> Vec<UpstreamSettings> {
+    let settings = |upstream: &config::Upstream| UpstreamSettings {
+        name: upstream.name.clone(),
+        urls: upstream.urls.clone(),
+        api_key: upstream.api_key.as_ref().map(|key| key.0.clone()),
+        models: upstream
+            .models
+            .iter()
+            .map(|alias| ModelAlias {
+                alias: alias.name.clone(),
+                model: alias.model.clone(),
+            })
+            .collect(),
+        connect_timeout: upstream.connect_timeout,
+        first_byte_timeout: Some(upstream.first_byte_timeout),
+        read_timeout: upstream.idle_timeout,
+    };
+    upstreams.iter().map(settings).collect()
+}

@@ -1,0 +1,81 @@
+//! The engine's state as metrics.
+
+use std::fmt;
+
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric},
+    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+};
+
+use crate::engine::Engine;
+
+/// An engine that is looked at once per scrape.
+#[derive(Debug)]
+pub(super) struct Watched(pub(super) Engine);
+
+impl Collector for Watched {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
+        let status = self.0.status();
+        let queued = i64::try_from(status.queued).unwrap_or(i64::MAX);
+        write(
+            &mut encoder,
+            "rkgate_queue_length",
+            "Requests waiting for the NPU",
+            &ConstGauge::new(queued),
+        )?;
+        let budget = i64::try_from(status.memory_budget).unwrap_or(i64::MAX);
+        let help = "Memory that the loaded models may use together";
+        write(
+            &mut encoder,
+            "rkgate_engine_memory_budget_bytes",
+            help,
+            &ConstGauge::new(budget),
+        )?;
+        let counters = status.counters;
+        for (name, help, count) in [
+            ("rkgate_engine_loads", "Models loaded", counters.loads),
+            (
+                "rkgate_engine_load_failures",
+                "Models that could not be loaded",
+                counters.load_failures,
+            ),
+            (
+                "rkgate_worker_failures",
+                "Engine workers that crashed or had to be ended",
+                counters.workers_lost,
+            ),
+        ] {
+            write(&mut encoder, name, help, &ConstCounter::new(count))?;
+        }
+        let loaded: Vec<_> = status
+            .workers
+            .iter()
+            .filter_map(|worker| Some((worker.model.as_str(), worker.resident.as_ref()?.memory)))
+            .collect();
+        if loaded.is_empty() {
+            return Ok(());
+        }
+        let help = "Memory of each loaded model";
+        let mut metric = encoder.encode_descriptor(
+            "rkgate_engine_model_memory_bytes",
+            help,
+            None,
+            MetricType::Gauge,
+        )?;
+        for (model, memory) in loaded {
+            let memory = ConstGauge::new(i64::try_from(memory).unwrap_or(i64::MAX));
+            memory.encode(metric.encode_family(&[("model", model)])?)?;
+        }
+        Ok(())
+    }
+}
+
+fn write(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    metric: &impl EncodeMetric,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
