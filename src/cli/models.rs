@@ -7,11 +7,12 @@ use std::{
 
 use clap::Args;
 
-use super::{Configuration, Failure, Format};
+use super::{Configuration, Failure, Format, code, doctor::runtime};
 use crate::{
     config::Loaded,
     console,
-    engine::{ModelCard, catalog::Catalog},
+    engine::{ModelCard, catalog_of},
+    telemetry::board::Board,
 };
 
 #[derive(Debug, Args)]
@@ -24,14 +25,25 @@ pub(super) struct Options {
 pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
     let Loaded { config, .. } = configuration.load()?;
     let dir = &config.engine.models_dir;
-    let catalog = Catalog::scan(dir);
+    let simulated = !runtime::find(&Board::default(), &config.engine.library).is_real();
+    let (catalog, shipped) = catalog_of(dir, simulated)
+        .map_err(|error| Failure::because(code::IO, "cannot list the models", &error))?;
     let mut out = io::stdout().lock();
     match options.format {
         Format::Json => writeln!(out, "{:#}", console::models_json(catalog.models()))?,
         Format::Text if catalog.models().is_empty() => {
             writeln!(out, "no *.rkllm below {}", dir.display())?;
         }
-        Format::Text => print(&mut out, catalog.models())?,
+        Format::Text => {
+            if shipped.is_some() {
+                writeln!(
+                    out,
+                    "no *.rkllm below {}: the simulator's own models",
+                    dir.display()
+                )?;
+            }
+            print(&mut out, catalog.models())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

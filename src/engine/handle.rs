@@ -70,16 +70,11 @@ impl Engine {
         if let Some(path) = library.as_ref().filter(|path| !path.is_file()) {
             return Err(StartError::NoLibrary(path.clone()));
         }
-        let mut catalog = Catalog::scan(&settings.models_dir);
-        let mut shipped = None;
-        if catalog.models().is_empty() && library.is_none() {
-            let dir = TempDir::with_prefix("rkgate-models-").map_err(StartError::Shipped)?;
-            install_shipped(dir.path()).map_err(StartError::Shipped)?;
-            catalog = Catalog::scan(dir.path());
+        let (catalog, shipped) = catalog(&settings.models_dir, library.is_none())?;
+        if let Some(dir) = &shipped {
             tracing::info!(models_dir = %settings.models_dir.display(),
                 "no models found: the simulator's own models are used instead");
             dir.path().clone_into(&mut settings.models_dir);
-            shipped = Some(dir);
         }
         match &library {
             Some(path) => tracing::info!(library = %path.display(), "engine runtime"),
@@ -187,6 +182,23 @@ impl Engine {
         // Nothing is left to do for a task that was lost.
         let _ = ended.await;
     }
+}
+
+/// The models below `dir`, or else, for the simulator, its own ones, which last as long as the directory returned.
+///
+/// # Errors
+/// [`StartError::Shipped`].
+pub(crate) fn catalog(
+    dir: &Path,
+    simulated: bool,
+) -> Result<(Catalog, Option<TempDir>), StartError> {
+    let found = Catalog::scan(dir);
+    if !found.models().is_empty() || !simulated {
+        return Ok((found, None));
+    }
+    let dir = TempDir::with_prefix("rkgate-models-").map_err(StartError::Shipped)?;
+    install_shipped(dir.path()).map_err(StartError::Shipped)?;
+    Ok((Catalog::scan(dir.path()), Some(dir)))
 }
 
 fn install_shipped(dir: &Path) -> std::io::Result<()> {

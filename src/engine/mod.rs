@@ -108,6 +108,7 @@ pub mod worker;
 
 pub use catalog::ModelCard;
 pub use error::EngineError;
+pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};
 pub(crate) use library::usual_places;
 pub use settings::EngineSettings;

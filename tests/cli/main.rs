@@ -120,8 +120,15 @@ fn a_missing_file_is_named() {
 fn models_are_listed_for_people_and_programs() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("models")).unwrap();
-    let output = rkgate(dir.path(), &["models"]);
+    let output = rkgate(dir.path(), &["models", "--library", "/no/such.so"]);
     assert_eq!(text(&output.stdout), "no *.rkllm below models\n");
+    let output = rkgate(dir.path(), &["models", "--library", "sim"]);
+    let table = text(&output.stdout);
+    assert!(
+        table.starts_with("no *.rkllm below models: the simulator's own models\nMODEL "),
+        "{table}"
+    );
+    assert!(table.contains("\nqwen3-1.7b "), "{table}");
     fs::write(dir.path().join("models/Qwen3-1.7B-rk3588-w8a8.rkllm"), "").unwrap();
     let output = rkgate(dir.path(), &["models"]);
     let table = text(&output.stdout);

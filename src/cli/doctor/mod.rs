@@ -3,7 +3,7 @@
 mod board;
 mod host;
 mod network;
-mod runtime;
+pub(super) mod runtime;
 
 use std::{
     io::{self, Write},
@@ -109,7 +109,8 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     };
     findings.extend(machine(&board, config.as_ref()));
     if let Some(config) = &config {
-        findings.extend(models(config));
+        let simulated = !runtime::find(&board, &config.engine.library).is_real();
+        findings.extend(models(config, simulated));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();
@@ -151,9 +152,13 @@ fn machine(board: &Board, config: Option<&Config>) -> Vec<Finding> {
     findings
 }
 
-fn models(config: &Config) -> Vec<Finding> {
+fn models(config: &Config, simulated: bool) -> Vec<Finding> {
     let dir = &config.engine.models_dir;
     let catalog = Catalog::scan(dir);
+    if catalog.models().is_empty() && simulated {
+        let message = format!("none below {}: the simulator's own are used", dir.display());
+        return vec![Finding::ok("models", message)];
+    }
     if catalog.models().is_empty() {
         let fix = format!(
             "put models below {} (or set engine.models_dir), one directory each",
