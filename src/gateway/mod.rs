@@ -148,20 +148,18 @@ impl Gateway {
         match destination {
             Destination::Engine(card) => {
                 exchange.model = Some(card.id.clone());
-                local::answer(self, card, call, &body, exchange).await
+                local::answer(self, card, call, body, exchange).await
             }
             Destination::Upstream { upstream, alias } => {
-                let body = match (alias, &peeked) {
-                    (Some(alias), Ok(peeked)) => {
-                        wire::openai::replace_model(&body, peeked.model_span.clone(), &alias.model)
-                    }
-                    _ => body.clone(),
-                };
                 let name = peeked.as_ref().ok().map(|peeked| peeked.model.as_ref());
                 exchange.model = alias
                     .map(|alias| alias.model.as_str())
                     .or(name)
                     .map(str::to_owned);
+                let renamed = alias.zip(peeked.ok()).map(|(alias, peeked)| {
+                    wire::openai::replace_model(&body, peeked.model_span, &alias.model)
+                });
+                let body = renamed.unwrap_or(body);
                 exchange.record.provider = upstream.name().to_owned();
                 let path = match exchange.request().uri.query() {
                     Some(query) => format!("{}?{query}", call.path()),

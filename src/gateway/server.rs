@@ -75,14 +75,17 @@ async fn next_client(
     stop.run_until_cancelled(async {
         // The semaphore is never closed, so that the default is never taken.
         let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+        let mut told = false;
         loop {
             match listener.accept().await {
                 Ok(socket) => return Some((socket, slot)),
                 Err(error) if concerns_one_client(&error) => {
-                    debug!(%error, "a client left before it was accepted")
+                    debug!(%error, "a client left before it was accepted");
                 }
                 Err(error) => {
-                    warn!(%error, "cannot accept clients for now");
+                    if !std::mem::replace(&mut told, true) {
+                        warn!(%error, "cannot accept clients for now");
+                    }
                     time::sleep(ACCEPT_RETRY).await;
                 }
             }

@@ -15,7 +15,7 @@ use crate::{
     engine::{ModelCard, Run},
     wire::openai,
 };
-use asked::Asked;
+use asked::Manner;
 use pieces::{News, Pieces};
 use sse::{EventStream, StatusLine};
 
@@ -24,20 +24,21 @@ pub(super) async fn answer(
     gateway: &Gateway,
     card: &ModelCard,
     call: Call,
-    body: &Bytes,
+    body: Bytes,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
-    let asked = Asked::decode(call, body, card)?;
-    let job = asked.job(&exchange.id, card);
+    let (job, manner) = asked::decode(call, &body, &exchange.id, card)?;
+    // A body of many megabytes must not stay for as long as the answer takes.
+    drop(body);
     let run = tokio::select! {
         run = gateway.engine.submit(job) => run?,
         gone = exchange.client_gone() => return Err(gone),
     };
-    let pieces = Pieces::new(asked.answer_options(&run, &exchange.id), run.prompt_tokens);
-    if asked.stream {
-        stream(gateway, &asked, run, pieces, exchange).await
+    let pieces = Pieces::new(manner.answer_options(&run, &exchange.id), run.prompt_tokens);
+    if manner.stream {
+        stream(gateway, &manner, run, pieces, exchange).await
     } else {
-        collect(&asked, run, pieces, exchange).await
+        collect(&manner, run, pieces, exchange).await
     }
 }
 
@@ -46,13 +47,13 @@ pub(super) async fn answer(
 /// The header waits for the first piece or the first heartbeat, so that what fails early has its own status.
 async fn stream(
     gateway: &Gateway,
-    asked: &Asked,
+    manner: &Manner,
     mut run: Run,
     mut pieces: Pieces,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
     let mut status = StatusLine::new(exchange);
-    let mut events = EventStream::new(asked, exchange);
+    let mut events = EventStream::new(manner, exchange);
     let settings = &gateway.settings;
     let first = time::Instant::now() + settings.first_heartbeat;
     let mut heartbeat = time::interval_at(first, settings.heartbeat);
@@ -105,14 +106,14 @@ async fn stream(
     };
     // Ends the run where a stop string ended the answer.
     drop(run);
-    events.end(&end, asked.include_usage);
+    events.end(&end, manner.include_usage);
     events.send(exchange).await?;
     exchange.finish().await
 }
 
 /// Sends an answer as a whole.
 async fn collect(
-    asked: &Asked,
+    manner: &Manner,
     mut run: Run,
     mut pieces: Pieces,
     exchange: &mut Exchange,
@@ -131,11 +132,11 @@ async fn collect(
         }
     };
     drop(run);
-    let body = match asked.call {
+    let body = match manner.call {
         Call::Completion => openai::text_completion(
             &exchange.id,
             now(),
-            &asked.model,
+            &manner.model,
             &answer.content,
             end.reason,
             end.usage,
@@ -143,7 +144,7 @@ async fn collect(
         Call::Chat | Call::Embeddings => openai::chat_completion(
             &exchange.id,
             now(),
-            &asked.model,
+            &manner.model,
             &answer,
             end.reason,
             end.usage,

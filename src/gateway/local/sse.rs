@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{HeaderValue, StatusCode};
 
-use super::{asked::Asked, now, pieces::End};
+use super::{asked::Manner, now, pieces::End};
 use crate::{
     chat::Event,
     gateway::{
@@ -28,10 +28,10 @@ pub(super) struct EventStream {
 }
 
 impl EventStream {
-    pub(super) fn new(asked: &Asked, exchange: &Exchange) -> Self {
-        let encoder = match asked.call {
-            Call::Completion => ChunkEncoder::text(&exchange.id, now(), &asked.model),
-            Call::Chat | Call::Embeddings => ChunkEncoder::chat(&exchange.id, now(), &asked.model),
+    pub(super) fn new(manner: &Manner, exchange: &Exchange) -> Self {
+        let encoder = match manner.call {
+            Call::Completion => ChunkEncoder::text(&exchange.id, now(), &manner.model),
+            Call::Chat | Call::Embeddings => ChunkEncoder::chat(&exchange.id, now(), &manner.model),
         };
         Self {
             encoder,

@@ -63,6 +63,8 @@ impl Courier {
             self.head.advance(of_head);
             self.body.advance(written - of_head);
         }
+        // A body of many megabytes must not stay for as long as the answer takes.
+        self.body = Bytes::new();
         if self.unflushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
             self.unflushed = false;

@@ -1,6 +1,6 @@
 //! Calls: a request goes to an upstream as it came, the answer comes back as it comes.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Instant};
 
 use bytes::Bytes;
 use pingora_core::{
@@ -68,6 +68,7 @@ impl Upstreams {
             answer = self.call(upstream, &request) => answer?,
             gone = exchange.client_gone() => return Err(gone),
         };
+        drop(request);
         let (header, length) = head::answer(answer.header());
         exchange.begin(header, length).await?;
         loop {
@@ -77,7 +78,10 @@ impl Upstreams {
                 gone = exchange.client_gone() => return Err(gone),
             };
             match piece {
-                Some(piece) => exchange.write(piece).await?,
+                Some(piece) => {
+                    exchange.record.first_token.get_or_insert_with(Instant::now);
+                    exchange.write(piece).await?;
+                }
                 None => break,
             }
         }
