@@ -198,6 +198,15 @@ pub struct Usage {
     pub reasoning: u32,
 }
 
+/// Time that the runtime spent on one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timings {
+    /// Reading the prompt, as far as it was not in the KV cache.
+    pub prefill: std::time::Duration,
+    /// Writing the answer.
+    pub decode: std::time::Duration,
+}
+
 impl Content {
     /// All text of this content; parts are joined by a line break, images are left out.
     #[must_use]

@@ -6,7 +6,7 @@ use tracing::Span;
 
 use crate::{
     chat::{
-        Event, FinishReason, Usage,
+        Event, FinishReason, Timings, Usage,
         answer::{AnswerOptions, Assembler},
     },
     engine::Progress,
@@ -37,6 +37,8 @@ pub(super) enum News {
 pub(super) struct End {
     pub(super) reason: FinishReason,
     pub(super) usage: Usage,
+    /// Known of runs that came to their own end.
+    pub(super) timings: Option<Timings>,
 }
 
 impl Pieces {
@@ -74,7 +76,7 @@ impl Pieces {
                 self.assembler.push(&text, tokens, &mut self.events);
                 record.usage = Some(self.usage(0));
                 if self.assembler.stopped() {
-                    Ok(self.end(FinishReason::Stop, self.usage(0), record))
+                    Ok(self.end(FinishReason::Stop, self.usage(0), None, record))
                 } else {
                     Ok(News::Text)
                 }
@@ -87,7 +89,11 @@ impl Pieces {
                     reasoning: self.assembler.reasoning_tokens(),
                     ..completion.usage
                 };
-                Ok(self.end(completion.finish, usage, record))
+                let timings = Timings {
+                    prefill: completion.prefill,
+                    decode: completion.decode,
+                };
+                Ok(self.end(completion.finish, usage, Some(timings), record))
             }
             Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
             None => {
@@ -102,10 +108,20 @@ impl Pieces {
         self.events.drain(..)
     }
 
-    fn end(&mut self, reason: FinishReason, usage: Usage, record: &mut Record) -> News {
+    fn end(
+        &mut self,
+        reason: FinishReason,
+        usage: Usage,
+        timings: Option<Timings>,
+        record: &mut Record,
+    ) -> News {
         let reason = self.assembler.finish(reason, &mut self.events);
         record.usage = Some(usage);
-        News::End(End { reason, usage })
+        News::End(End {
+            reason,
+            usage,
+            timings,
+        })
     }
 
     /// What has been used so far, for answers that are cut short.

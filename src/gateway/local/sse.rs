@@ -61,7 +61,7 @@ impl EventStream {
         self.open();
         self.encoder.finish(end.reason, &mut self.out);
         if include_usage {
-            self.encoder.usage(end.usage, &mut self.out);
+            self.encoder.usage(end.usage, end.timings, &mut self.out);
         }
         openai::write_done(&mut self.out);
     }

@@ -5,7 +5,11 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::{error::ErrorBody, finish_name, json, usage::Usage};
+use super::{
+    error::ErrorBody,
+    finish_name, json,
+    usage::{Timings, Usage},
+};
 use crate::chat::{self, Event, FinishReason};
 
 /// Encodes the chunks of one streamed answer.
@@ -109,10 +113,17 @@ impl ChunkEncoder {
     }
 
     /// The chunk with the token counts; it comes after [`Self::finish`] and only if the client asked for it.
-    pub fn usage(&self, usage: chat::Usage, out: &mut BytesMut) {
+    ///
+    /// The times go along in llama.cpp's form, which Open WebUI shows as speeds. Where they are unknown the field is
+    /// left out: `null` would lose the chunk there.
+    pub fn usage(&self, usage: chat::Usage, timings: Option<chat::Timings>, out: &mut BytesMut) {
         out.put_slice(&self.head);
         out.put_slice(b"],\"usage\":");
         json::write(out, &Usage::from(usage));
+        if let Some(timings) = timings {
+            out.put_slice(b",\"timings\":");
+            json::write(out, &Timings::new(usage, timings));
+        }
         out.put_slice(b"}\n\n");
     }
 
@@ -176,6 +187,8 @@ pub fn write_status(description: &str, done: bool, out: &mut BytesMut) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::chat::ToolCall;
 
@@ -207,6 +220,10 @@ mod tests {
                     completion: 7,
                     reasoning: 3,
                 },
+                Some(chat::Timings {
+                    prefill: Duration::from_millis(60),
+                    decode: Duration::from_millis(3_500),
+                }),
                 out,
             );
             write_done(out);
@@ -218,7 +235,7 @@ mod tests {
             r#"{"index":0,"delta":{"content":"a \"b\"\n\u0001é"},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_r1_0","type":"function","function":{"name":"add","arguments":"{\"a\": 1}"}}]},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
-            r#"],"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}}}"#,
+            r#"],"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}},"timings":{"cache_n":4,"prompt_n":6,"prompt_ms":60.0,"prompt_per_second":100.0,"predicted_n":7,"predicted_ms":3500.0,"predicted_per_second":2.0}}"#,
         ];
         let expected: String = expected
             .iter()
@@ -259,6 +276,7 @@ mod tests {
                     completion: u32::MAX,
                     ..chat::Usage::default()
                 },
+                None,
                 out,
             );
         });

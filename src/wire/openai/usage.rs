@@ -1,4 +1,6 @@
-//! Token counts.
+//! Token counts and times.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -37,5 +39,45 @@ impl From<chat::Usage> for Usage {
                 reasoning_tokens: usage.reasoning,
             },
         }
+    }
+}
+
+/// The `timings` object, in the form of llama.cpp's server.
+#[derive(Debug, Serialize)]
+pub(super) struct Timings {
+    cache_n: u32,
+    prompt_n: u32,
+    prompt_ms: f64,
+    prompt_per_second: f64,
+    predicted_n: u32,
+    predicted_ms: f64,
+    predicted_per_second: f64,
+}
+
+impl Timings {
+    pub(super) fn new(usage: chat::Usage, timings: chat::Timings) -> Self {
+        let prompt_n = usage.prompt.saturating_sub(usage.cached);
+        Self {
+            cache_n: usage.cached,
+            prompt_n,
+            prompt_ms: millis(timings.prefill),
+            prompt_per_second: per_second(prompt_n, timings.prefill),
+            predicted_n: usage.completion,
+            predicted_ms: millis(timings.decode),
+            predicted_per_second: per_second(usage.completion, timings.decode),
+        }
+    }
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// 0 for no time at all: JSON knows no infinity.
+fn per_second(tokens: u32, time: Duration) -> f64 {
+    if time.is_zero() {
+        0.0
+    } else {
+        f64::from(tokens) / time.as_secs_f64()
     }
 }
