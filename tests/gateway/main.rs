@@ -11,6 +11,7 @@
 mod kit;
 
 mod local;
+mod process;
 mod relay;
 mod service;
 mod upstream_faults;

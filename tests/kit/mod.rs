@@ -14,6 +14,7 @@ pub(crate) mod client;
 pub(crate) mod engine;
 pub(crate) mod gateway;
 pub(crate) mod message;
+pub(crate) mod process;
 pub(crate) mod upstream;
 
 use std::{future::Future, time::Duration};
