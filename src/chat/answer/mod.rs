@@ -1,15 +1,20 @@
 //! From the model's raw text to the events that a client sees.
 //!
-//! Three stages, each a state machine that gives the same events however the text is cut into pieces:
+//! Four stages, each a state machine that gives the same events however the text is cut into pieces:
 //!
 //! ```text
-//! pieces -> think: Reasoning | text -> tools: text | ToolCall -> stop: text up to a stop string -> events
+//! pieces -> think: Reasoning | text -> tools: text | ToolCall -> stop: text up to a stop string
+//!        -> delivery: what the rules make of it -> events
 //! ```
 //!
 //! Stop strings look at visible text only. A stop string such as a blank line would otherwise cut every thought
 //! short, and one that occurs inside the arguments of a tool call would break the call.
 
+mod delivery;
+pub mod json_repair;
 mod pattern;
+mod repetition;
+mod rules;
 mod stop;
 mod think;
 mod tools;
@@ -18,12 +23,18 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
+pub use delivery::{AnswerNotes, JsonNote};
+pub use repetition::{Loop, RepetitionGuard};
+pub use rules::{JsonShape, Repetition, Think};
 pub use stop::StopStrings;
 pub use think::{ThinkSplitter, Thinking};
 pub use tools::ToolCallParser;
 pub use whole::Answer;
 
+use std::sync::Arc;
+
 use super::{Event, FinishReason};
+use delivery::Delivery;
 
 /// What the assembler must know about a request and its run.
 #[derive(Debug, Clone, Default)]
@@ -36,6 +47,15 @@ pub struct AnswerOptions {
     pub tools: Vec<String>,
     /// Goes into the ids of tool calls (`call_<seed>_<index>`); the request's id makes them unique and repeatable.
     pub id_seed: String,
+    /// Where thinking goes.
+    pub think: Think,
+    /// The JSON that the client parses from the visible text. It is mended where it is wrong, so all of it comes at
+    /// the end.
+    pub json: Option<JsonShape>,
+    /// The visible text where there is no such JSON in the answer; without it, that text is left as it is.
+    pub fallback: Option<Arc<str>>,
+    /// Ends an answer that goes round in circles.
+    pub repetition: Option<Repetition>,
 }
 
 /// Turns the pieces of one answer into events.
@@ -44,6 +64,7 @@ pub struct Assembler {
     think: ThinkSplitter,
     tools: Option<ToolCallParser>,
     stop: StopStrings,
+    delivery: Delivery,
     calls: usize,
     tokens: TokenCount,
 }
@@ -57,18 +78,23 @@ impl Assembler {
             stop,
             tools,
             id_seed,
+            think,
+            json,
+            fallback,
+            repetition,
         } = options;
         Self {
             think: ThinkSplitter::new(thinking),
             tools: (!tools.is_empty()).then(|| ToolCallParser::new(tools, id_seed)),
             stop: StopStrings::new(stop),
+            delivery: Delivery::new(think, json, fallback, repetition),
             calls: 0,
             tokens: TokenCount::default(),
         }
     }
 
     /// Takes the next piece of the model's text, which stands for `tokens` tokens, and appends what has become
-    /// certain to `out`. Does nothing once a stop string was met.
+    /// certain to `out`. Does nothing once the answer is complete.
     pub fn push(&mut self, text: &str, tokens: u32, out: &mut Vec<Event>) {
         if self.stopped() {
             return;
@@ -80,6 +106,14 @@ impl Assembler {
         self.route(events, out);
     }
 
+    /// Takes thinking that somebody else has told from the answer, which stands for `tokens` tokens.
+    pub fn push_reasoning(&mut self, text: String, tokens: u32, out: &mut Vec<Event>) {
+        if !self.stopped() {
+            self.tokens.reasoning = self.tokens.reasoning.saturating_add(tokens);
+            self.deliver(Event::Reasoning(text), out);
+        }
+    }
+
     /// Ends the answer: appends what was held back and returns the reason to tell the client, given the `reason`
     /// for which the run ended.
     pub fn finish(&mut self, reason: FinishReason, out: &mut Vec<Event>) -> FinishReason {
@@ -89,6 +123,7 @@ impl Assembler {
             self.route(events, out);
             self.flush(out);
         }
+        self.delivery.finish(out);
         if self.calls > 0 {
             FinishReason::ToolCalls
         } else if self.stopped() {
@@ -98,16 +133,23 @@ impl Assembler {
         }
     }
 
-    /// Whether a stop string was met: the answer is complete and the run need not go on.
+    /// Whether a stop string was met or the text went round in circles: the answer is complete and the run need not
+    /// go on.
     #[must_use]
     pub fn stopped(&self) -> bool {
-        self.stop.stopped()
+        self.stop.stopped() || self.delivery.stopped()
     }
 
     /// Tokens spent on thinking so far, tags included.
     #[must_use]
     pub fn reasoning_tokens(&self) -> u32 {
         self.tokens.reasoning
+    }
+
+    /// What the rules have done to the answer so far.
+    #[must_use]
+    pub fn notes(&self) -> AnswerNotes {
+        self.delivery.notes(self.tokens.reasoning)
     }
 
     /// Leads what the first stage found through the other two.
@@ -135,24 +177,36 @@ impl Assembler {
             tools.finish(&mut found);
             self.show(found, out);
         }
-        append(out, Event::Content(self.stop.finish()));
+        let held = self.stop.finish();
+        self.deliver(Event::Content(held), out);
     }
 
-    /// The last stage: cuts the visible text at a stop string, after which nothing is shown.
+    /// The third stage: cuts the visible text at a stop string, after which nothing is shown.
     fn show(&mut self, events: Vec<Event>, out: &mut Vec<Event>) {
         for event in events {
             if self.stopped() {
                 return;
             }
             match event {
-                Event::Content(text) => append(out, Event::Content(self.stop.push(text))),
+                Event::Content(text) => {
+                    let text = self.stop.push(text);
+                    self.deliver(Event::Content(text), out);
+                }
                 Event::ToolCall { .. } => {
                     self.calls += 1;
-                    append(out, Event::Content(self.stop.finish()));
-                    out.push(event);
+                    let held = self.stop.finish();
+                    self.deliver(Event::Content(held), out);
+                    self.deliver(event, out);
                 }
-                Event::Reasoning(_) | Event::ContentWasReasoning => append(out, event),
+                Event::Reasoning(_) | Event::ContentWasReasoning => self.deliver(event, out),
             }
+        }
+    }
+
+    /// The last stage, unless the text has gone round in circles.
+    fn deliver(&mut self, event: Event, out: &mut Vec<Event>) {
+        if !self.delivery.stopped() {
+            self.delivery.take(event, out);
         }
     }
 }

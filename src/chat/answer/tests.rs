@@ -310,12 +310,36 @@ fn any_options() -> impl Strategy<Value = AnswerOptions> {
         Just(vec!["END"]),
         Just(vec!["ENDa", "ND", "\n"])
     ];
-    (thinking, stop, any::<bool>()).prop_map(|(thinking, stop, tools)| AnswerOptions {
-        thinking,
-        stop: stop.into_iter().map(str::to_owned).collect(),
-        tools: if tools { vec!["f".into()] } else { vec![] },
-        id_seed: "r1".into(),
-    })
+    let think = prop_oneof![
+        Just(Think::Reasoning),
+        Just(Think::Drop),
+        Just(Think::Inline)
+    ];
+    let json = JsonShape {
+        key: "a".into(),
+        list: false,
+    };
+    let repetition = Repetition {
+        min_chars: 4,
+        times: 2,
+    };
+    let rules = (
+        think,
+        prop_oneof![4 => Just(None), 1 => Just(Some(json))],
+        prop_oneof![2 => Just(None), 1 => Just(Some(repetition))],
+    );
+    (thinking, stop, any::<bool>(), rules).prop_map(
+        |(thinking, stop, tools, (think, json, repetition))| AnswerOptions {
+            thinking,
+            stop: stop.into_iter().map(str::to_owned).collect(),
+            tools: if tools { vec!["f".into()] } else { vec![] },
+            id_seed: "r1".into(),
+            think,
+            json,
+            fallback: None,
+            repetition,
+        },
+    )
 }
 
 /// `text` cut at the characters that `cuts` point to.
@@ -369,6 +393,11 @@ proptest! {
     fn nothing_is_lost(text in tricky_text(), mut options in any_options()) {
         options.stop.clear();
         options.tools.clear();
+        options.json = None;
+        options.repetition = None;
+        if options.think == Think::Drop {
+            options.think = Think::Inline;
+        }
         let out: String = events(options, [text.as_str()])
             .into_iter()
             .map(|event| match event {

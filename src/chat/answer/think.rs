@@ -3,6 +3,8 @@
 //! Only a block at the very start of the answer is thinking: models write tags in prose and code, and by then
 //! the visible answer has begun.
 
+use std::borrow::Cow;
+
 use super::pattern::{first_match, open_end};
 use crate::chat::Event;
 
@@ -231,6 +233,39 @@ impl ThinkSplitter {
         }
         self.reasoned = true;
         emit(out, Event::Reasoning, thought);
+    }
+}
+
+/// The text without its think blocks, wherever they stand; of a block that is not closed nothing is left, nor of
+/// anything before a closing tag that nothing opened.
+///
+/// For answers that are data: there is no prose in them that could be about tags.
+pub(super) fn without_thoughts(text: &str) -> Cow<'_, str> {
+    let mut rest = text;
+    let mut kept = String::new();
+    loop {
+        let opening = first_match(rest, openings());
+        let closing = first_match(rest, TAGS.iter().map(|(_, closing)| *closing));
+        let opened = match (opening, closing) {
+            (None, None) if rest.len() == text.len() => return text.into(),
+            (None, None) => return (kept + rest).into(),
+            (Some(opening), Some(closing)) if opening.0 < closing.0 => opening,
+            (Some(opening), None) => opening,
+            (_, Some((at, tag))) => {
+                kept.clear();
+                rest = rest.split_at(at + tag.len()).1;
+                continue;
+            }
+        };
+        let (before, inside) = rest.split_at(opened.0);
+        kept.push_str(before);
+        let closing = TAGS
+            .iter()
+            .find(|(tag, _)| *tag == opened.1)
+            .map(|(_, tag)| *tag);
+        rest = closing
+            .and_then(|tag| inside.split_once(tag))
+            .map_or("", |(_, after)| after);
     }
 }
 

@@ -106,6 +106,7 @@ impl Manner {
             stop: self.stop.clone(),
             tools: self.tools.clone(),
             id_seed: id.to_owned(),
+            ..AnswerOptions::default()
         }
     }
 }

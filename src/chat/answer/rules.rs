@@ -1,0 +1,36 @@
+//! What is to happen to an answer beyond reading it.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// Where thinking goes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Think {
+    /// To `reasoning_content`.
+    #[default]
+    Reasoning,
+    /// Nowhere.
+    Drop,
+    /// Into the visible text, tags included.
+    Inline,
+}
+
+/// An object with one known key, as Open WebUI's tasks want it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JsonShape {
+    /// The key, e.g. `title`.
+    pub key: Arc<str>,
+    /// Whether its value is a list of strings; a string otherwise.
+    pub list: bool,
+}
+
+/// When an answer counts as going round in circles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Repetition {
+    /// The shortest passage that counts, in characters.
+    pub min_chars: usize,
+    /// How often it has to stand in a row; less than 2 counts as 2.
+    pub times: usize,
+}
