@@ -1,25 +1,30 @@
 //! The OpenAI formats: chat completions, completions and the model list.
 
 mod completion;
+mod encode;
 mod error;
 mod fields;
 mod json;
 mod message;
 mod models;
 mod peek;
+mod raw;
 mod reply;
 mod request;
 mod stream;
+mod think_switch;
 mod tools;
 mod usage;
 
 pub use completion::{CompletionRequest, decode_completion};
+pub use encode::encode_chat;
 pub use error::{DecodeError, ErrorBody};
 pub use models::{Model, decode_models, model_list};
 pub use peek::{Peek, peek, replace_model};
 pub use reply::{chat_completion, text_completion};
 pub use request::decode_chat;
 pub use stream::{ChunkEncoder, write_done, write_error, write_heartbeat, write_status};
+pub use think_switch::ThinkSwitch;
 
 use crate::chat::FinishReason;
 

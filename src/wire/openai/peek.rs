@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{error::DecodeError, json};
+use super::{error::DecodeError, json, raw::Name};
 
 /// What [`peek`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,6 @@ pub fn peek(body: &[u8]) -> Result<Peek<'_>, DecodeError> {
         stream: top.stream.is_some_and(|stream| stream.get() == "true"),
     })
 }
-
-/// A string that is borrowed where it has no escapes.
-#[derive(Deserialize)]
-struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// The body with another model name at `span`, which comes from a [`peek`] at the same body. Every other byte stays.
 #[must_use]

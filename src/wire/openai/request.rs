@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{error::DecodeError, fields::Fields, message, tools};
+use super::{error::DecodeError, fields::Fields, message, think_switch, tools};
 use crate::chat::Request;
 
 /// Reads a chat request.
@@ -35,18 +35,17 @@ fn thinking(fields: &Fields) -> Option<bool> {
     let template = fields
         .get("chat_template_kwargs")
         .and_then(|kwargs| kwargs.get("enable_thinking"));
-    let effort = |effort: &Value| match effort.as_str()? {
-        "none" | "minimal" => Some(false),
-        "low" | "medium" | "high" | "xhigh" | "max" => Some(true),
-        _ => None,
-    };
-    let switch = |value: &Value| value.as_bool().or_else(|| effort(value));
     template
         .and_then(Value::as_bool)
         .or_else(|| fields.get("enable_thinking").and_then(Value::as_bool))
-        .or_else(|| fields.get("think").and_then(switch))
-        .or_else(|| fields.get("reasoning_effort").and_then(effort))
+        .or_else(|| fields.get("think").and_then(think_switch::meaning))
+        .or_else(|| {
+            let effort = fields.get("reasoning_effort");
+            effort
+                .filter(|effort| effort.is_string())
+                .and_then(think_switch::meaning)
+        })
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

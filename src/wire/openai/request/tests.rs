@@ -10,7 +10,7 @@ use super::{
 use crate::chat::{Content, Part, Role, Sampling, ToolChoice};
 
 /// The bodies that Open WebUI sends, by file name.
-fn open_webui_bodies() -> Vec<(String, String)> {
+pub(in crate::wire::openai) fn open_webui_bodies() -> Vec<(String, String)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openwebui");
     let mut bodies = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
