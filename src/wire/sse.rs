@@ -1,7 +1,6 @@
 //! Reading server-sent events that pass by.
 //!
-//! The reader looks at a stream that is relayed to somebody else: it takes copies, never touches the bytes, and
-//! what it cannot read is no error.
+//! Streams are relayed to somebody else: what cannot be read is no error, and [`SseSplitter`] gives every byte back.
 
 /// Longest event that is looked at, in bytes; longer ones are skipped. A chunk of an answer has a few hundred.
 const MAX_EVENT: usize = 1 << 20;
@@ -93,6 +92,65 @@ impl SseReader {
     }
 }
 
+/// Cuts a stream into its events with all their bytes, however it is cut into pieces.
+#[derive(Debug, Default)]
+pub struct SseSplitter {
+    /// The event so far.
+    event: Vec<u8>,
+    /// Bytes of the line so far.
+    line: usize,
+    /// The event is longer than anyone looks at; its beginning is gone already.
+    skipping: bool,
+    /// The last byte was a carriage return, which a line feed may still belong to.
+    after_return: bool,
+}
+
+impl SseSplitter {
+    /// Takes the next piece and calls `on_event` for every event that it completes, with the bytes of the event and
+    /// its data, lines joined by line feeds. Comments and the like are events without data. All bytes together are
+    /// the stream.
+    pub fn push(&mut self, piece: &[u8], mut on_event: impl FnMut(&[u8], Option<&[u8]>)) {
+        for byte in piece.iter().copied() {
+            self.event.push(byte);
+            let second_half = std::mem::take(&mut self.after_return) && byte == b'\n';
+            match byte {
+                _ if second_half => {}
+                b'\n' | b'\r' => {
+                    self.after_return = byte == b'\r';
+                    if std::mem::take(&mut self.line) == 0 {
+                        self.release(&mut on_event);
+                        self.skipping = false;
+                    }
+                }
+                _ => self.line += 1,
+            }
+            if self.event.len() >= MAX_EVENT {
+                self.skipping = true;
+                self.release(&mut on_event);
+            }
+        }
+    }
+
+    /// Ends the stream: calls `on_event` with an event that lacks its blank line.
+    pub fn finish(mut self, mut on_event: impl FnMut(&[u8], Option<&[u8]>)) {
+        if !self.event.is_empty() {
+            self.release(&mut on_event);
+        }
+    }
+
+    fn release(&mut self, on_event: &mut impl FnMut(&[u8], Option<&[u8]>)) {
+        let mut data = None;
+        if !self.skipping {
+            let mut reader = SseReader::default();
+            let mut keep = |found: &[u8]| data = Some(found.to_vec());
+            reader.push(&self.event, &mut keep);
+            reader.finish(keep);
+        }
+        on_event(&self.event, data.as_deref());
+        self.event.clear();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -151,7 +209,75 @@ mod tests {
         assert_eq!(events, [b"a"]);
     }
 
+    /// The events' bytes and data.
+    fn split<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<(String, Option<String>)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let mut splitter = SseSplitter::default();
+        let mut events = Vec::new();
+        let mut keep =
+            |event: &[u8], data: Option<&[u8]>| events.push((text(event), data.map(text)));
+        for piece in pieces {
+            splitter.push(piece, &mut keep);
+        }
+        splitter.finish(keep);
+        events
+    }
+
+    #[test]
+    fn events_keep_their_bytes() {
+        let stream = ": hi\n\nevent: x\ndata: a\r\n\r\ndata: b\ndata: c\n\n\ndata: d";
+        let events = split([stream.as_bytes()]);
+        let told: Vec<_> = events
+            .iter()
+            .map(|(event, data)| (&**event, data.as_deref()))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                (": hi\n\n", None),
+                ("event: x\ndata: a\r\n\r", Some("a")),
+                ("\ndata: b\ndata: c\n\n", Some("b\nc")),
+                ("\n", None),
+                ("data: d", Some("d")),
+            ]
+        );
+    }
+
+    #[test]
+    fn an_endless_event_passes_unread() {
+        let mut stream = b"data: ".to_vec();
+        stream.resize(3 * MAX_EVENT, b'x');
+        stream.extend(b"\n\ndata: a\n\n");
+        let events = split([stream.as_slice()]);
+        assert!(events.iter().all(|(event, _)| event.len() <= MAX_EVENT));
+        let data: Vec<_> = events
+            .iter()
+            .filter_map(|(_, data)| data.as_deref())
+            .collect();
+        assert_eq!(data, ["a"]);
+        let bytes: usize = events.iter().map(|(event, _)| event.len()).sum();
+        assert_eq!(bytes, stream.len());
+    }
+
     proptest! {
+        #[test]
+        fn any_split_gives_the_same_bytes_and_data(
+            stream in "(data|[a:\n\r ]|data: |\n\n|\r\n){0,20}",
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..10),
+        ) {
+            let bytes = stream.as_bytes();
+            let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+            places.extend([0, bytes.len()]);
+            places.sort_unstable();
+            let pieces = places.windows(2).map(|pair| &bytes[pair[0]..pair[1]]);
+            let whole = split([bytes]);
+            prop_assert_eq!(split(pieces), whole.clone());
+            let data: Vec<String> = whole.iter().filter_map(|(_, data)| data.clone()).collect();
+            prop_assert_eq!(data, read([bytes]));
+            let text: String = whole.into_iter().map(|(event, _)| event).collect();
+            prop_assert_eq!(text, stream);
+        }
+
         #[test]
         fn any_split_gives_the_same_events(
             stream in "(data|[a:\n\r \u{feff}]|data: |\n\n|\r\n){0,20}",

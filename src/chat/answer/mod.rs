@@ -23,7 +23,7 @@ mod whole;
 #[cfg(test)]
 mod tests;
 
-pub use delivery::{AnswerNotes, JsonNote};
+pub use delivery::{AnswerNotes, Dropped, JsonNote};
 pub use repetition::{Loop, RepetitionGuard};
 pub use rules::{JsonShape, Repetition, Think};
 pub use stop::StopStrings;

@@ -7,6 +7,7 @@ mod fields;
 mod json;
 mod message;
 mod models;
+mod patch;
 mod peek;
 mod raw;
 mod reply;
@@ -14,6 +15,7 @@ mod request;
 mod stream;
 mod think_switch;
 mod tools;
+mod upstream_answer;
 mod usage;
 
 pub use completion::{CompletionRequest, decode_completion};
@@ -25,6 +27,7 @@ pub use reply::{chat_completion, text_completion};
 pub use request::decode_chat;
 pub use stream::{ChunkEncoder, write_done, write_error, write_heartbeat, write_status};
 pub use think_switch::ThinkSwitch;
+pub use upstream_answer::{AnswerStream, rewrite_answer};
 
 use crate::chat::FinishReason;
 

@@ -4,9 +4,12 @@ use bytes::{BufMut, BytesMut};
 use serde_json::{Map, json};
 
 use super::{
-    super::{json, raw},
+    super::{
+        json,
+        patch::{self, Changes},
+        raw,
+    },
     align::{Origin, align},
-    patch::{self, Changes},
 };
 use crate::chat::{Content, Message, Part, Role, ToolCall};
 

@@ -5,7 +5,6 @@
 
 mod align;
 mod message;
-mod patch;
 
 #[cfg(test)]
 mod tests;
@@ -13,11 +12,8 @@ mod tests;
 use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
 
-use self::{
-    align::{Origin, align},
-    patch::Changes,
-};
-use super::{json, raw};
+use self::align::{Origin, align};
+use super::{json, patch, patch::Changes, raw};
 use crate::chat::{Request, Sampling, Tool, ToolChoice};
 
 /// The body of `after`, given the `body` from which `before` was read.

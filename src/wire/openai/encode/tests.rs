@@ -43,7 +43,8 @@ fn one_field_changes_alone() {
         "{compact}"
     );
     assert!(compact.contains("123456789012345678901234567890"));
-    let table: [(fn(&mut Request), &str, &str); 12] = [
+    type Case = (fn(&mut Request), &'static str, &'static str);
+    let table: [Case; 12] = [
         (
             |r| r.sampling.temperature = Some(0.6),
             r#""temperature":0.70"#,

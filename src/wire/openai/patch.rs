@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::super::{
+use super::{
     json,
     raw::{Member, ObjectWriter},
 };
