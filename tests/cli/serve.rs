@@ -77,6 +77,24 @@ fn requests_appear_in_metrics_state_and_log() {
 }
 
 #[test]
+fn two_hundred_clients_at_once_share_one_npu() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), &["serve"], &[]);
+    let clients: Vec<_> = (0..200).map(|_| chat(&server.api)).collect();
+    for (n, client) in clients.into_iter().enumerate() {
+        let lines: Vec<String> = client.lines().map(Result::unwrap).collect();
+        let done = lines.iter().any(|line| line == "data: [DONE]");
+        let stopped = lines
+            .iter()
+            .any(|line| line.contains(r#""finish_reason":"stop""#));
+        assert!(done && stopped, "client {n}: {lines:#?}");
+    }
+    assert!((metric(&server.admin, "rkgate_engine_loads_total") - 1.0).abs() < f64::EPSILON);
+    server.signal("TERM");
+    assert_eq!(server.wait().code(), Some(0));
+}
+
+#[test]
 fn a_running_answer_is_finished_before_the_end() {
     let dir = tempfile::tempdir().unwrap();
     // Slow enough to be running when the signal comes, fast enough for a test.

@@ -4,7 +4,7 @@ mod settings;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
@@ -38,7 +38,10 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     let mut metrics = Metrics::new(Board::default());
     let log = logging::start(&config.telemetry, metrics.log_lines_dropped())
         .map_err(|error| Failure::because(code::IO, "cannot start the log", &error))?;
-    info!(version = env!("CARGO_PKG_VERSION"), config = ?file, "starting");
+    let source = file
+        .as_deref()
+        .map_or("defaults".into(), Path::to_string_lossy);
+    info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
     let engine = Engine::start(settings::engine(&config.engine))
         .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
     metrics.watch(engine.clone());
