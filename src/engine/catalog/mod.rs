@@ -136,6 +136,7 @@ fn give_ids(models: &mut [ModelCard]) {
                 && let Some(suffix) = suffix(card)
             {
                 card.id = format!("{}-{}", card.id, suffix.to_lowercase());
+                card.name = format!("{} ({suffix})", card.name);
             }
         }
     }

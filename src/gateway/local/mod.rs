@@ -71,15 +71,13 @@ async fn stream(
                     match pieces.take(progress, &mut exchange.record) {
                         Ok(News::Waiting(what)) => status.waiting(what, &mut events),
                         Ok(News::Started(waited)) => status.over(waited, &mut events),
-                        Ok(News::Text) => events.add(pieces.events()),
-                        Ok(News::End(how)) => {
-                            events.add(pieces.events());
-                            end = Some(Ok(how));
-                        }
+                        Ok(News::Text) => {}
+                        Ok(News::End(how)) => end = Some(Ok(how)),
                         Err(failure) => end = Some(Err(failure)),
                     }
                     next = run.progress.try_recv().ok().map(Some);
                 }
+                events.add(pieces.events());
             }
             _ = heartbeat.tick() => {
                 if quiet && !status.tell(&mut events) {

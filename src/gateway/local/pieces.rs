@@ -103,8 +103,17 @@ impl Pieces {
         }
     }
 
-    /// The events since the last call.
+    /// The events since the last call. Text that came in one go is one event: a token each would cost the client's
+    /// page more time than the engine took.
     pub(super) fn events(&mut self) -> std::vec::Drain<'_, Event> {
+        self.events.dedup_by(|next, before| match (before, next) {
+            (Event::Content(before), Event::Content(next))
+            | (Event::Reasoning(before), Event::Reasoning(next)) => {
+                before.push_str(next);
+                true
+            }
+            _ => false,
+        });
         self.events.drain(..)
     }
 
@@ -137,4 +146,28 @@ impl Pieces {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_comes_in_one_go_is_one_event() {
+        let mut record = Record::default();
+        let mut pieces = Pieces::new(AnswerOptions::default(), 1);
+        for text in ["One", " go", "."] {
+            let piece = Progress::Piece {
+                text: text.to_owned(),
+                tokens: 1,
+            };
+            assert!(matches!(
+                pieces.take(Some(piece), &mut record),
+                Ok(News::Text)
+            ));
+        }
+        let events: Vec<Event> = pieces.events().collect();
+        assert_eq!(events, [Event::Content("One go.".to_owned())]);
+        assert_eq!(record.usage.map(|usage| usage.completion), Some(3));
+    }
 }

@@ -279,7 +279,8 @@ impl Shipped {
     /// The text of `model.toml`.
     pub(crate) fn manifest(&self) -> String {
         let mut text = String::from("# What the file name does not say.\n");
-        for (key, value) in [("id", self.id), ("size", self.size)] {
+        let name = self.id.map(|_| self.name);
+        for (key, value) in [("id", self.id), ("name", name), ("size", self.size)] {
             if let Some(value) = value {
                 let _ = writeln!(text, "{key} = {value:?}");
             }
