@@ -36,7 +36,8 @@ pub(super) struct Request<'a> {
 pub(super) struct Answer<'a> {
     upstream: &'a Upstream,
     upstreams: &'a Upstreams,
-    peer: HttpPeer,
+    /// What connections to this peer are kept under.
+    pool_key: u64,
     session: HttpSession,
 }
 
@@ -96,7 +97,7 @@ impl Upstreams {
         upstream: &'a Upstream,
         request: &Request<'_>,
     ) -> Result<Answer<'a>, UpstreamError> {
-        let mut refusal = upstream.error(UpstreamFault::Unreachable, "it has no address");
+        let mut refusal = None;
         for (index, endpoint) in upstream.endpoints() {
             match self.call_endpoint(upstream, endpoint, request).await {
                 Ok(answer) => {
@@ -106,11 +107,12 @@ impl Upstreams {
                 Err(Refusal::Seen(error)) => return Err(error),
                 Err(Refusal::Unseen(error)) => {
                     debug!(%error, "trying the next address");
-                    refusal = error;
+                    refusal = Some(error);
                 }
             }
         }
-        Err(refusal)
+        Err(refusal
+            .unwrap_or_else(|| upstream.error(UpstreamFault::Unreachable, "it has no address")))
     }
 
     async fn call_endpoint<'a>(
@@ -136,7 +138,7 @@ impl Upstreams {
             .peers()
             .await
             .map_err(|error| unreachable(error.to_string()))?;
-        let mut refusal = unreachable(format!("{} has no address", endpoint.authority));
+        let mut refusal = None;
         for peer in peers.iter() {
             if let Some(stream) = self.connector.reused_stream(peer).await {
                 match self
@@ -161,11 +163,13 @@ impl Upstreams {
                     return result.map_err(|silence| Refusal::Seen(silence.error));
                 }
                 Err(error) => {
-                    refusal = unreachable(format!("{}: {}", endpoint.authority, words(&error)))
+                    let reason = format!("{}: {}", endpoint.authority, words(&error));
+                    refusal = Some(unreachable(reason));
                 }
             }
         }
-        Err(refusal)
+        Err(refusal
+            .unwrap_or_else(|| unreachable(format!("{} has no address", endpoint.authority))))
     }
 
     /// Sends the courier's request and reads the answer's header.
@@ -207,7 +211,7 @@ impl Upstreams {
         Ok(Answer {
             upstream,
             upstreams: self,
-            peer: peer.clone(),
+            pool_key: peer.reuse_hash(),
             session,
         })
     }
@@ -246,11 +250,9 @@ impl Answer<'_> {
             .and_then(courier_of)
             .and_then(Courier::into_reusable);
         if let Some(stream) = stream {
-            self.upstreams.connector.release_stream(
-                stream,
-                self.peer.reuse_hash(),
-                Some(IDLE_LIFE),
-            );
+            self.upstreams
+                .connector
+                .release_stream(stream, self.pool_key, Some(IDLE_LIFE));
         }
     }
 }
