@@ -3,12 +3,12 @@
 import email.parser
 import os
 import re
+import socket
 import subprocess
 import venv
 import zipfile
 from pathlib import Path
 
-from harness.gateway import free_port
 from harness.process import Process
 
 VERSION = "0.12.4"
@@ -94,3 +94,10 @@ def start(program: Path, directory: Path, *, gateway: str) -> tuple[Process, str
         process.stop()
         raise
     return process, url
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on; Open WebUI cannot say which one it got."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

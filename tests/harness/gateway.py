@@ -1,7 +1,6 @@
 """rkgate on the simulated board, on ports of its own."""
 
 import os
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,31 +33,29 @@ class Gateway:
         self.process.stop()
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 def start(binary: Path, directory: Path, *, speed: float, config: str = "") -> Gateway:
     """Starts rkgate in `directory` (created if need be) and returns when it is ready.
 
     `speed` is the simulator's: 1 takes as long as the board would, 0 never sleeps.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    api, admin = (f"127.0.0.1:{free_port()}" for _ in range(2))
     file = directory / "rkgate.toml"
-    file.write_text(f'[listen]\napi = "{api}"\nadmin = "{admin}"\n\n[engine]\nlibrary = "sim"\n\n{config}')
+    # Port 0: the system chooses, and rkgate says what it got.
+    file.write_text(
+        f'[listen]\napi = "127.0.0.1:0"\nadmin = "127.0.0.1:0"\n\n[engine]\nlibrary = "sim"\n\n{config}'
+    )
     # Settings of the person who runs the tests must not reach the gateway under test.
     env = {name: value for name, value in os.environ.items() if not name.startswith(("RKGATE_", "RKLLM_"))}
-    env["RKLLM_SIM_SPEED"] = str(speed)
+    env |= {"RKLLM_SIM_SPEED": str(speed), "RKLLM_SIM_NPU": str(directory / "npu.lock")}
     process = Process(
         [binary, "serve", "--config", file], log=directory / "rkgate.log", env=env, cwd=directory
     )
     try:
-        process.wait_until_answers(f"http://{admin}/readyz", seconds=30)
+        api, admin = (
+            process.wait_for_line(f"rkgate: {name} listening on ", seconds=30) for name in ("api", "admin")
+        )
+        process.wait_until_answers(f"{admin}/readyz", seconds=30)
     except BaseException:
         process.stop()
         raise
-    return Gateway(process, f"http://{api}/v1", f"http://{admin}")
+    return Gateway(process, f"{api}/v1", admin)

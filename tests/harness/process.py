@@ -32,16 +32,36 @@ class Process:
 
     def wait_until_answers(self, url: str, *, seconds: float) -> None:
         """Waits until a GET of `url` is answered with a status below 400."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if self._child.poll() is not None:
-                raise StartError(f"{self.name} ended with status {self._child.returncode}\n{self._log_end()}")
+
+        def answers() -> bool:
             try:
                 with urllib.request.urlopen(url, timeout=2):
-                    return
+                    return True
             except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise StartError(f"{self.name} did not answer {url} within {seconds:.0f} s\n{self._log_end()}")
+                return False
+
+        self._wait_until(answers, f"answer {url}", seconds)
+
+    def wait_for_line(self, start: str, *, seconds: float) -> str:
+        """Waits for a line of output that begins so; returns the rest of it."""
+
+        def rest() -> str | None:
+            # The last piece is a line that is still being written, or empty.
+            lines = self.log.read_text(errors="replace").split("\n")[:-1]
+            return next((line.removeprefix(start) for line in lines if line.startswith(start)), None)
+
+        return self._wait_until(rest, f"print {start!r}", seconds)
+
+    def _wait_until(self, probe, what: str, seconds: float):
+        """Calls `probe` until it returns something that is true, and returns that."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if found := probe():
+                return found
+            if self._child.poll() is not None:
+                raise StartError(f"{self.name} ended with status {self._child.returncode}\n{self._log_end()}")
+            time.sleep(0.05)
+        raise StartError(f"{self.name} did not {what} within {seconds:.0f} s\n{self._log_end()}")
 
     def stop(self, *, seconds: float = 15) -> int:
         """Asks the program to end, and kills it when it has not ended in time. Returns its exit status."""
