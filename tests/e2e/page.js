@@ -37,7 +37,7 @@ export async function signUp(page, url) {
 /** Opens an empty chat with a model. */
 export async function openChat(page, url, model) {
   await page.goto(`${url}/?models=${encodeURIComponent(model)}`);
-  await page.getByRole('button', { name: `Selected model: ${model}` }).waitFor();
+  await page.getByRole('button', { name: /^Selected model: / }).waitFor();
 }
 
 /** Sends a message; does not wait for the answer. */
