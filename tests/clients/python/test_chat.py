@@ -28,7 +28,6 @@ def test_stream_says_what_the_whole_answer_says(ask):
     assert deltas[0].role == "assistant"
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
     assert len({chunk.id for chunk in chunks}) == 1
-    assert len(chunks) > 5
     reasons = [chunk.choices[0].finish_reason for chunk in chunks]
     assert reasons[-1] == "stop"
     assert set(reasons[:-1]) == {None}

@@ -1,4 +1,4 @@
-"""Clients that go away, and many at once."""
+"""Time: tokens as they come, clients that go away, and many at once."""
 
 import asyncio
 import time
@@ -8,6 +8,18 @@ from openai import AsyncOpenAI, OpenAI
 from conftest import ANSWER_SECONDS, CHAT_MODEL
 
 LONG = [{"role": "user", "content": "Count from 1 to 400, one number per line, nothing else."}]
+
+
+def test_stream_comes_token_by_token(paced: OpenAI):
+    stream = paced.chat.completions.create(model=CHAT_MODEL, messages=LONG, stream=True, max_tokens=20)
+    came = [
+        time.monotonic()
+        for chunk in stream
+        if chunk.choices[0].delta.content or getattr(chunk.choices[0].delta, "reasoning_content", None)
+    ]
+    # A token may be a part of a character that the next one completes.
+    assert len(came) >= 15
+    assert came[-1] - came[0] > 0.5
 
 
 def test_abandoned_stream_frees_the_board(paced: OpenAI):
