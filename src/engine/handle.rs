@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
-use tokio::runtime::{Builder, Runtime};
+use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
     EngineError, EngineSettings, Job, ModelCard, Run,
@@ -23,30 +23,16 @@ pub struct Engine(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     scheduler: Arc<Scheduler>,
-    runtime: OwnRuntime,
+    runtime: Handle,
+    /// What goes on as long as there are handles.
+    _tasks: JoinSet<()>,
     /// The simulator's own models, if there were no others; removed with the engine.
     shipped: Option<TempDir>,
-}
-
-/// A runtime that may be dropped anywhere.
-#[derive(Debug)]
-struct OwnRuntime(Option<Runtime>);
-
-impl Drop for OwnRuntime {
-    fn drop(&mut self) {
-        // Waiting for its tasks is not allowed inside another runtime. The workers are killed with their handles.
-        if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
-        }
-    }
 }
 
 /// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The thread for the engine's tasks cannot be started.
-    #[error("cannot start the engine's thread: {0}")]
-    Thread(#[source] std::io::Error),
     /// The simulator's own models cannot be written to the temporary directory.
     #[error("cannot write the simulated models: {0}")]
     Shipped(#[source] std::io::Error),
@@ -60,12 +46,13 @@ pub enum StartError {
 impl Engine {
     /// Reads the catalogue and starts the engine; no model is loaded yet.
     ///
-    /// The engine's tasks have a thread of their own, so that neither tokens nor watchdogs wait for the work on
-    /// requests. With the simulator and no model in `models_dir` the simulator's own models take their place.
+    /// The engine's tasks share the runtime of the requests: a token that had to wake a second thread would cost
+    /// more than all work on it. With the simulator and no model in `models_dir` the simulator's own models take
+    /// their place.
     ///
     /// # Errors
     /// [`StartError`].
-    pub fn start(mut settings: EngineSettings) -> Result<Self, StartError> {
+    pub fn start(mut settings: EngineSettings, runtime: Handle) -> Result<Self, StartError> {
         let library = library::find(&settings.library);
         if let Some(path) = library.as_ref().filter(|path| !path.is_file()) {
             return Err(StartError::NoLibrary(path.clone()));
@@ -85,18 +72,14 @@ impl Engine {
                 tracing::warn!(model = card.id, "{warning}");
             }
         }
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .thread_name("engine")
-            .enable_all()
-            .build()
-            .map_err(StartError::Thread)?;
         let scheduler = Arc::new(Scheduler::new(settings, catalog, library));
-        runtime.spawn(Arc::clone(&scheduler).dispatch());
-        runtime.spawn(Arc::clone(&scheduler).unload_idle());
+        let mut tasks = JoinSet::new();
+        tasks.spawn_on(Arc::clone(&scheduler).dispatch(), &runtime);
+        tasks.spawn_on(Arc::clone(&scheduler).unload_idle(), &runtime);
         Ok(Self(Arc::new(Inner {
             scheduler,
-            runtime: OwnRuntime(Some(runtime)),
+            runtime,
+            _tasks: tasks,
             shipped,
         })))
     }
@@ -120,8 +103,10 @@ impl Engine {
     /// [`EngineError`], for what is known before the run: unknown model, context, unsupported content, full queue,
     /// a worker that does not start.
     pub async fn submit(&self, job: Job) -> Result<Run, EngineError> {
-        let runtime = self.0.runtime.0.as_ref().ok_or(EngineError::ShuttingDown)?;
-        let admitted = runtime.spawn(Arc::clone(&self.0.scheduler).admit(job));
+        let admitted = self
+            .0
+            .runtime
+            .spawn(Arc::clone(&self.0.scheduler).admit(job));
         // The task is only lost with the runtime itself.
         admitted.await.unwrap_or(Err(EngineError::ShuttingDown))
     }
@@ -160,10 +145,7 @@ impl Engine {
     /// Takes no more jobs, waits up to `deadline` for those that wait and run, fails the rest and ends the workers.
     pub async fn shutdown(&self, deadline: Duration) {
         let scheduler = Arc::clone(&self.0.scheduler);
-        let Some(runtime) = &self.0.runtime.0 else {
-            return;
-        };
-        let ended = runtime.spawn(async move {
+        let ended = self.0.runtime.spawn(async move {
             scheduler.closing.cancel();
             let drained = async {
                 while !scheduler.queue.is_idle() {

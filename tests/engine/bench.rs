@@ -14,6 +14,7 @@ use rkgate::{
     },
 };
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 
 /// Long enough for a busy machine, short enough to notice a hang.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -66,7 +67,7 @@ impl Bench {
     }
 
     pub(crate) fn start(&self) -> Engine {
-        Engine::start(self.settings.clone()).unwrap()
+        Engine::start(self.settings.clone(), Handle::current()).unwrap()
     }
 
     /// The directory of a shipped model.

@@ -6,6 +6,7 @@ use rkgate::engine::{
     Engine, EngineError,
     settings::{AbiOverride, Library},
 };
+use tokio::runtime::Handle;
 
 use crate::bench::{Bench, chat, first_piece, follow, run};
 
@@ -180,7 +181,7 @@ async fn a_runtime_of_unknown_version_is_refused_by_name() {
     assert!(reason.contains("1.9.0"), "{reason}");
     let missing =
         bench.with(|settings| settings.library = Library::Path("/nowhere/librkllmrt.so".into()));
-    assert!(Engine::start(missing.settings.clone()).is_err());
+    assert!(Engine::start(missing.settings.clone(), Handle::current()).is_err());
 }
 
 #[tokio::test]

@@ -42,14 +42,14 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         .as_deref()
         .map_or("defaults".into(), Path::to_string_lossy);
     info!(version = env!("CARGO_PKG_VERSION"), config = %source, "starting");
-    let engine = Engine::start(settings::engine(&config.engine))
-        .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
-    metrics.watch(engine.clone());
     let runtime = runtime::Builder::new_multi_thread()
         .thread_name("gateway")
         .enable_all()
         .build()
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the threads", &error))?;
+    let engine = Engine::start(settings::engine(&config.engine), runtime.handle().clone())
+        .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
+    metrics.watch(engine.clone());
     let parts = Parts {
         config,
         file,

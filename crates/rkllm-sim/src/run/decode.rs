@@ -37,10 +37,13 @@ impl Session {
             if self.make_room(state, answer).is_err() {
                 return End::Failed;
             }
-            let context = state.kv.iter().map(|kv| kv.tokens.len()).max().unwrap_or(0);
-            let step = self.model.rates.decode_ms(context);
-            answer.perf.generate_ms +=
-                self.work(state, pace, step, self.faults.slow_ddr.unwrap_or(1.0));
+            // The first token falls out of reading the prompt, as the benchmark's time to first token shows.
+            if generated > 0 {
+                let context = state.kv.iter().map(|kv| kv.tokens.len()).max().unwrap_or(0);
+                let step = self.model.rates.decode_ms(context);
+                answer.perf.generate_ms +=
+                    self.work(state, pace, step, self.faults.slow_ddr.unwrap_or(1.0));
+            }
             answer.perf.generate_tokens += 1;
             let verdict = self.step(state, answer, sink);
             if verdict == Verdict::Pause && !answer.keep_history && answer.rows.len() == 1 {
