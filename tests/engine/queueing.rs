@@ -28,11 +28,8 @@ async fn fifty_jobs_are_served_in_their_order() {
             outcome.places
         );
     }
-    let queued: Vec<Duration> = outcomes
-        .iter()
-        .map(|outcome| outcome.started.unwrap().queued)
-        .collect();
-    assert!(queued[49] > queued[1]);
+    // Nobody was overtaken, or some place would have grown; and some have waited.
+    assert!(outcomes.iter().any(|outcome| outcome.places.len() > 1));
     let counters = engine.status().counters;
     assert_eq!((counters.completed, counters.loads), (50, 1));
 }
