@@ -10,5 +10,6 @@ pub mod config;
 pub mod console;
 pub mod engine;
 pub mod gateway;
+pub mod policy;
 pub mod telemetry;
 pub mod wire;

@@ -1,0 +1,111 @@
+//! What the policy engine decides.
+
+use std::{sync::Arc, time::Duration};
+
+use serde::Serialize;
+
+use super::{Class, Trace};
+use crate::chat;
+
+/// A decision, the request to send and the reasons.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// What was decided.
+    pub decision: Decision,
+    /// The rewritten request; `None` where nothing changed, so that it leaves byte for byte as it came.
+    pub request: Option<chat::Request>,
+    /// Why.
+    pub trace: Trace,
+}
+
+/// What was decided about a request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// What the request is for.
+    pub class: Class,
+    /// The rule that said so; `default` where none did.
+    pub by: Arc<str>,
+    /// What else is known of it: `rag`, `vision`, `tools`, `voice`...
+    pub labels: Vec<Arc<str>>,
+    /// The model that answers.
+    pub model: Arc<str>,
+    /// The sampling profile's name.
+    pub profile: Option<Arc<str>>,
+    /// Whether the model thinks first; `None` leaves it to the model.
+    pub thinking: Option<bool>,
+    /// Sampling values after profile, client and limits.
+    pub sampling: chat::Sampling,
+    /// Limit of generated tokens.
+    pub max_tokens: Option<u32>,
+    /// How urgent it is.
+    pub queue: Queue,
+    /// What happens to the answer.
+    pub answer: AnswerRules,
+    /// Set where an explicit rule refuses the request.
+    pub deny: Option<Denial>,
+}
+
+/// How urgent a request is and what happens when its time is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Queue {
+    /// The queue class's name.
+    pub name: Arc<str>,
+    /// 0 is the most urgent.
+    pub urgency: u8,
+    /// Longest time until the answer has to be there.
+    pub deadline: Option<Duration>,
+    /// The answer where the model gives none that can be used.
+    pub fallback: Option<Arc<str>>,
+}
+
+/// What happens to the answer on its way out.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnswerRules {
+    /// Where thinking goes.
+    pub think: Think,
+    /// The JSON that the client parses from the answer; mended where the model got it wrong.
+    pub json: Option<JsonShape>,
+    /// Ends an answer that goes round in circles.
+    pub repetition: Option<Repetition>,
+    /// Strings that end the answer, beside the client's own.
+    pub stop: Vec<String>,
+}
+
+/// Where thinking goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Think {
+    /// To `reasoning_content`.
+    Reasoning,
+    /// Nowhere.
+    Drop,
+    /// Into the visible text, tags included.
+    Inline,
+}
+
+/// An object with one known key, as Open WebUI's tasks want it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JsonShape {
+    /// The key, e.g. `title`.
+    pub key: Arc<str>,
+    /// Whether its value is a list of strings; a string otherwise.
+    pub list: bool,
+}
+
+/// When an answer counts as going round in circles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Repetition {
+    /// The shortest passage that counts, in characters.
+    pub min_chars: usize,
+    /// How often it has to stand in a row.
+    pub times: usize,
+}
+
+/// A refusal by an explicit rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Denial {
+    /// The rule.
+    pub by: Arc<str>,
+    /// What the client is told.
+    pub message: String,
+}
