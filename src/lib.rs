@@ -11,5 +11,6 @@ pub mod console;
 pub mod engine;
 pub mod gateway;
 pub mod policy;
+pub mod problem;
 pub mod telemetry;
 pub mod wire;

@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use super::{Configuration, Failure, Format};
-use crate::config::{Loaded, Problem};
+use crate::{config::Loaded, problem::Problem};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {

@@ -11,11 +11,12 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
 use super::{
-    Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, Period, Policy, Problem,
-    PromptLog, Sources, Telemetry, Upstream,
+    Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, Period, Policy,
+    PromptLog, Telemetry, Upstream,
     file::{self, At, Kind},
-    problem, read,
+    read, unreadable,
 };
+use crate::problem::{Problem, Sources};
 
 struct Checker<'a> {
     /// The directory of the configuration's file; relative paths in it start there.
@@ -87,7 +88,7 @@ impl Checker<'_> {
             Err(error) => {
                 let span = auth.keys_file.span.clone();
                 self.problems
-                    .push(problem::unreadable(&path, &error).at(span, "named here"));
+                    .push(unreadable(&path, &error).at(span, "named here"));
                 return Keys::default();
             }
         };

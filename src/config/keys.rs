@@ -4,7 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{file::KeysFile, problem::Problem};
+use super::file::KeysFile;
+use crate::problem::Problem;
 
 /// The keys that open rkgate.
 #[derive(Clone, Default, PartialEq, Eq)]

@@ -4,13 +4,12 @@
 mod check;
 mod file;
 mod keys;
-mod problem;
 mod read;
 mod units;
 
 use std::{
     collections::BTreeMap,
-    fmt, fs,
+    fmt, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -20,9 +19,9 @@ use url::Url;
 
 pub use file::{Abi, Content, LogFormat};
 pub use keys::Keys;
-pub use problem::{Problem, Report, Sources};
 pub use units::{Address, Budget, ByteSize, Malformed, Period};
 
+use crate::problem::{Problem, Report, Sources};
 use read::Override;
 
 #[cfg(test)]
@@ -242,7 +241,7 @@ impl Inputs {
             None => self.evaluate(Path::new(DEFAULT_FILE), ""),
             Some((path, Ok(text))) => self.evaluate(path, &text),
             Some((path, Err(error))) => {
-                let problems = vec![problem::unreadable(path, &error)];
+                let problems = vec![unreadable(path, &error)];
                 Err(Report {
                     problems,
                     sources: Sources::default(),
@@ -276,6 +275,11 @@ impl Inputs {
             _ => Err(report),
         }
     }
+}
+
+/// A file that cannot be read.
+fn unreadable(path: &Path, error: &io::Error) -> Problem {
+    Problem::error("C008", format!("cannot read {}: {error}", path.display()))
 }
 
 /// A configuration without errors.

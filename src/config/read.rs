@@ -8,7 +8,7 @@ use toml::{
     de::{DeArray, DeTable, DeValue, Deserializer, Error},
 };
 
-use super::problem::{Problem, Sources, Span};
+use crate::problem::{Problem, Sources, Span, closest, padded};
 
 /// A value from outside the file for one key.
 #[derive(Debug, Clone)]
@@ -116,11 +116,6 @@ pub(super) fn read<T: DeserializeOwned>(
     }
 }
 
-/// White space before the text moves its spans to where its source begins.
-fn padded(base: usize, text: &str) -> String {
-    " ".repeat(base) + text
-}
-
 /// Makes a document of a value. Every override has at least as much text before its value.
 const ASSIGN: &str = "v=";
 
@@ -189,15 +184,6 @@ fn refused(error: &Error) -> Problem {
         Some(name) => problem.help(format!("did you mean `{name}`?")),
         None => problem.help(format!("known are: {}", known.join(", "))),
     }
-}
-
-/// The name that was probably meant.
-fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
-    let best = known
-        .iter()
-        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
-    (likeness(best) >= 0.5).then_some(best)
 }
 
 /// Takes the key or the value at `span` out of the table, or, where it stands in a list of tables, that whole table:

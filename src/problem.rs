@@ -1,6 +1,7 @@
-//! What is wrong with a configuration: problems as data, with their places in the sources, for terminals and tools.
+//! What is wrong with a configuration, a rule file or a policy file: problems as data, with their places in the
+//! sources, for terminals and tools.
 
-use std::{fmt, ops::Range, path::Path};
+use std::{fmt, ops::Range};
 
 use codespan_reporting::{
     diagnostic::{Diagnostic, Label, Severity},
@@ -10,9 +11,9 @@ use codespan_reporting::{
 use serde::Serialize;
 
 /// A range of bytes; see [`Sources`] for its origin.
-pub(super) type Span = Range<usize>;
+pub(crate) type Span = Range<usize>;
 
-/// Every text that configuration was read from, laid out one after the other, so that one span says both in which
+/// Every text that was read, laid out one after the other, so that one span says both in which
 /// source and where in it.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
@@ -28,7 +29,7 @@ struct Source {
 
 impl Sources {
     /// Adds a source and returns where its spans begin.
-    pub(super) fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
+    pub(crate) fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> usize {
         // The gap keeps an empty span at one source's end from being one at the next one's start.
         let base = self
             .sources
@@ -43,7 +44,7 @@ impl Sources {
     }
 
     /// The source's number and the range within it.
-    pub(super) fn locate(&self, span: &Span) -> Option<(usize, Span)> {
+    pub(crate) fn locate(&self, span: &Span) -> Option<(usize, Span)> {
         let index = self
             .sources
             .iter()
@@ -65,7 +66,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn error(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             severity: Severity::Error,
@@ -75,7 +76,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn warning(code: &'static str, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(code: &'static str, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
             ..Self::error(code, message)
@@ -83,18 +84,18 @@ impl Problem {
     }
 
     /// Points at the place; a default has none.
-    pub(super) fn at(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
+    pub(crate) fn at(mut self, span: Option<Span>, label: impl Into<String>) -> Self {
         self.labels.extend(span.map(|span| (span, label.into())));
         self
     }
 
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
         self.help.push(help.into());
         self
     }
 
     /// Where it begins, for sorting.
-    pub(super) fn place(&self) -> Option<usize> {
+    pub(crate) fn place(&self) -> Option<usize> {
         self.labels.first().map(|(span, _)| span.start)
     }
 
@@ -110,7 +111,7 @@ impl Problem {
 pub struct Report {
     /// The problems, in the order of their places.
     pub problems: Vec<Problem>,
-    pub(super) sources: Sources,
+    pub(crate) sources: Sources,
 }
 
 /// A problem as tools read it. Lines and columns count from 1, columns in characters.
@@ -227,7 +228,16 @@ impl fmt::Display for Report {
 
 impl std::error::Error for Report {}
 
-/// A file that cannot be read.
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
-    Problem::error("C008", format!("cannot read {}: {error}", path.display()))
+/// White space before a text that was added at `base`, so that a parser's spans are those of [`Sources`].
+pub(crate) fn padded(base: usize, text: &str) -> String {
+    " ".repeat(base) + text
+}
+
+/// The name that was probably meant.
+pub(crate) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(name, known);
+    let best = known
+        .iter()
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
+    (likeness(best) >= 0.5).then_some(best)
 }
