@@ -41,6 +41,23 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// One model as tests in files assume it: qwen3-1.7b with 4096 tokens of context.
+    #[must_use]
+    pub fn example() -> Self {
+        Self {
+            models: vec![ModelFact {
+                id: "qwen3-1.7b".into(),
+                aliases: Vec::new(),
+                family: "qwen3".to_owned(),
+                context: Some(4096),
+                vision: false,
+                thinking: true,
+                upstream: None,
+                chars_per_token: ModelFact::CHARS_PER_TOKEN,
+            }],
+        }
+    }
+
     /// The model known by this name, whatever its case.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&ModelFact> {

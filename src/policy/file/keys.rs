@@ -32,6 +32,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Class names and groups of them: `chat`, `task/*`.
     Classes,
+    /// The name of one class.
+    Class,
     /// A duration with its unit: `800ms`, `5s`, `2m`.
     Duration,
     /// A table with these keys.
@@ -42,6 +44,8 @@ pub enum Kind {
     Tables(&'static [Key]),
     /// A word or a table: the short and the long form of the same.
     TextOr(&'static Kind),
+    /// A list of rewrite rules: common keys, and those of the operation that `op` names.
+    Rewrites,
     /// Anything, looked at elsewhere.
     Any,
 }
@@ -83,7 +87,8 @@ impl Kind {
             Self::Classes => "a list of classes such as \"chat\" or \"task/*\"".to_owned(),
             Self::Duration => "a duration with its unit such as \"5s\"".to_owned(),
             Self::Table(_) | Self::Map(_) => "a table".to_owned(),
-            Self::Tables(_) => "a list of tables".to_owned(),
+            Self::Class => "a class such as \"chat\"".to_owned(),
+            Self::Rewrites | Self::Tables(_) => "a list of tables".to_owned(),
             Self::TextOr(kind) => format!("a string or {}", kind.expected()),
             Self::Any => "a value".to_owned(),
         }

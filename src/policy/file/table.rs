@@ -10,7 +10,7 @@ use toml::{
 use super::keys::{Key, Kind};
 use crate::{
     config::Period,
-    policy::ClassGlob,
+    policy::{Class, ClassGlob},
     problem::{Problem, Span, closest},
 };
 
@@ -39,8 +39,9 @@ impl<'a> Table<'a> {
                 Some(key) => check_value(&key.kind, key.name, value, problems),
                 None => {
                     let names: Vec<&str> = known().map(|key| key.name).collect();
-                    let problem = Problem::error("P002", format!("unknown key `{}`", name.get_ref()))
-                        .at(Some(name.span()), "");
+                    let problem =
+                        Problem::error("P002", format!("unknown key `{}`", name.get_ref()))
+                            .at(Some(name.span()), "");
                     problems.push(match closest(name.get_ref(), &names) {
                         Some(meant) => problem.help(format!("did you mean `{meant}`?")),
                         None => problem.help(format!("known are: {}", names.join(", "))),
@@ -62,7 +63,8 @@ impl<'a> Table<'a> {
 
     /// Where a key's value stands; the whole table where the key is not there.
     pub(crate) fn place(&self, name: &str) -> Span {
-        self.get(name).map_or_else(|| self.span.clone(), Spanned::span)
+        self.get(name)
+            .map_or_else(|| self.span.clone(), Spanned::span)
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&'a str> {
@@ -93,7 +95,8 @@ impl<'a> Table<'a> {
 
     /// A count; the key's kind keeps it at 0 or above.
     pub(crate) fn count(&self, name: &str) -> Option<usize> {
-        self.integer(name).and_then(|value| usize::try_from(value).ok())
+        self.integer(name)
+            .and_then(|value| usize::try_from(value).ok())
     }
 
     pub(crate) fn number(&self, name: &str) -> Option<f64> {
@@ -102,11 +105,17 @@ impl<'a> Table<'a> {
 
     pub(crate) fn classes(&self, name: &str) -> Vec<ClassGlob> {
         let words = self.texts(name);
-        words.iter().filter_map(|(word, _)| ClassGlob::parse(word)).collect()
+        words
+            .iter()
+            .filter_map(|(word, _)| ClassGlob::parse(word))
+            .collect()
     }
 
     pub(crate) fn duration(&self, name: &str) -> Option<Duration> {
-        self.text(name)?.parse().ok().map(|Period(duration)| duration)
+        self.text(name)?
+            .parse()
+            .ok()
+            .map(|Period(duration)| duration)
     }
 
     /// A table below a key, already checked with this one.
@@ -153,7 +162,9 @@ fn texts<'a>(value: &'a Value<'a>) -> Vec<(&'a str, Span)> {
     match value.get_ref() {
         DeValue::Array(list) => {
             let words = list.iter();
-            words.filter_map(|word| Some((text(word)?, word.span()))).collect()
+            words
+                .filter_map(|word| Some((text(word)?, word.span())))
+                .collect()
         }
         _ => Vec::new(),
     }
@@ -179,13 +190,27 @@ fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: &mut Vec<Pr
         Kind::Any => true,
         Kind::Text => text(value).is_some(),
         Kind::Texts => all(inside, &|item| matches!(item, DeValue::String(_))),
-        Kind::Groups => all(inside, &|group| all(group, &|item| matches!(item, DeValue::String(_)))),
+        Kind::Groups => all(inside, &|group| {
+            all(group, &|item| matches!(item, DeValue::String(_)))
+        }),
         Kind::Bool => matches!(inside, DeValue::Boolean(_)),
-        Kind::Integer(min, max) => integer(inside).is_some_and(|value| (*min..=*max).contains(&value)),
-        Kind::Number(min, max) => number(inside).is_some_and(|value| (*min..=*max).contains(&value)),
+        Kind::Integer(min, max) => {
+            integer(inside).is_some_and(|value| (*min..=*max).contains(&value))
+        }
+        Kind::Number(min, max) => {
+            number(inside).is_some_and(|value| (*min..=*max).contains(&value))
+        }
         Kind::Choice(words) => return check_choice(words, name, value, problems),
         Kind::Duration => text(value).is_some_and(|text| text.parse::<Period>().is_ok()),
         Kind::Classes => return check_classes(value, problems),
+        Kind::Class => match text(value) {
+            Some(word) if Class::parse(word).is_none() => {
+                return problems.push(unknown_class(word, value.span()));
+            }
+            word => word.is_some(),
+        },
+        // Each table's keys depend on its operation.
+        Kind::Rewrites => all(inside, &|item| matches!(item, DeValue::Table(_))),
         Kind::Table(keys) => match inside {
             DeValue::Table(fields) => {
                 Table::check(value.span(), fields, &[keys], problems);
@@ -238,7 +263,8 @@ fn check_choice(words: &[&str], name: &str, value: &Value<'_>, problems: &mut Ve
     if words.contains(&word) {
         return;
     }
-    let problem = Problem::error("P003", format!("`{name}` cannot be that")).at(Some(value.span()), "");
+    let problem =
+        Problem::error("P003", format!("`{name}` cannot be that")).at(Some(value.span()), "");
     problems.push(match closest(word, words) {
         Some(meant) => problem.help(format!("did you mean \"{meant}\"?")),
         None => problem.help(format!("known are: {}", words.join(", "))),
@@ -248,7 +274,9 @@ fn check_choice(words: &[&str], name: &str, value: &Value<'_>, problems: &mut Ve
 fn check_classes(value: &Value<'_>, problems: &mut Vec<Problem>) {
     if !all(value.get_ref(), &|item| matches!(item, DeValue::String(_))) {
         let expected = Kind::Classes.expected();
-        problems.push(Problem::error("P003", format!("this must be {expected}")).at(Some(value.span()), ""));
+        problems.push(
+            Problem::error("P003", format!("this must be {expected}")).at(Some(value.span()), ""),
+        );
     }
     for (word, span) in texts(value) {
         if ClassGlob::parse(word).is_none() {
@@ -259,10 +287,13 @@ fn check_classes(value: &Value<'_>, problems: &mut Vec<Problem>) {
 
 /// No class or group has this name.
 pub(crate) fn unknown_class(word: &str, span: Range<usize>) -> Problem {
-    let names: Vec<&str> = crate::policy::Class::ALL.iter().map(|class| class.as_str()).collect();
+    let names: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
     let problem = Problem::error("P005", format!("there is no class `{word}`")).at(Some(span), "");
     match closest(word, &names) {
         Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-        None => problem.help(format!("known are: {}, and the groups task/* and *", names.join(", "))),
+        None => problem.help(format!(
+            "known are: {}, and the groups task/* and *",
+            names.join(", ")
+        )),
     }
 }
