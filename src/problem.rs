@@ -25,6 +25,8 @@ struct Source {
     name: String,
     text: String,
     base: usize,
+    /// Where each line begins.
+    lines: Vec<usize>,
 }
 
 impl Sources {
@@ -35,12 +37,24 @@ impl Sources {
             .sources
             .last()
             .map_or(0, |last| last.base + last.text.len() + 1);
+        let text = text.into();
+        let after_breaks = text.match_indices('\n').map(|(at, _)| at + 1);
         self.sources.push(Source {
             name: name.into(),
-            text: text.into(),
+            lines: std::iter::once(0).chain(after_breaks).collect(),
+            text,
             base,
         });
         base
+    }
+
+    /// The line of the source in which a span begins, from 1.
+    pub(crate) fn line(&self, span: &Span) -> u32 {
+        let line = self.locate(span).and_then(|(index, span)| {
+            let source = self.sources.get(index)?;
+            Some(source.lines.partition_point(|start| *start <= span.start))
+        });
+        line.and_then(|line| u32::try_from(line).ok()).unwrap_or(1)
     }
 
     /// The source's number and the range within it.
@@ -135,6 +149,20 @@ struct Place<'a> {
 }
 
 impl Report {
+    /// Whether rkgate cannot run with this.
+    #[must_use]
+    pub fn has_errors(&self) -> bool {
+        self.problems.iter().any(Problem::is_error)
+    }
+
+    /// Other problems in the same sources.
+    pub(crate) fn with(&self, problems: Vec<Problem>) -> Self {
+        Self {
+            problems,
+            sources: self.sources.clone(),
+        }
+    }
+
     /// The problems as a JSON array.
     ///
     /// # Errors

@@ -136,6 +136,26 @@ impl ClassGlob {
         }
     }
 
+    /// Whether every class of the other glob is one of this.
+    #[must_use]
+    pub fn covers(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Any, _) => true,
+            (_, Self::One(class)) => self.matches(class),
+            _ => self == other,
+        }
+    }
+
+    /// How particular it is: a glob that says more wins over one that says less.
+    #[must_use]
+    pub const fn rank(self) -> u8 {
+        match self {
+            Self::Any => 0,
+            Self::AnyTask => 1,
+            Self::One(_) => 2,
+        }
+    }
+
     /// Whether the glob covers this class.
     #[must_use]
     pub fn matches(self, class: Class) -> bool {

@@ -4,19 +4,39 @@
 //! models to a decision, a rewritten request and a trace. It does no I/O and knows no HTTP, no engine, no clock, so
 //! that `explain`, `test` and the live path run the very same code.
 
+mod admit;
+mod answer;
+mod cases;
 mod class;
+mod classify;
+mod compile;
 mod context;
+mod decide;
 mod decision;
 mod facts;
 pub mod file;
+pub mod live;
+mod matching;
+mod model;
 mod ops;
+mod record;
+mod rewrite;
 mod rewriter;
+mod route;
+mod sample;
+mod set;
 mod settings;
+pub mod shipped;
 mod trace;
 
 pub use class::{Class, ClassGlob};
+pub use compile::{Compiled, Platform, Source};
 pub use decision::{AnswerRules, Decision, Denial, JsonShape, Outcome, Queue, Repetition, Think};
 pub use facts::{Facts, Headers, Input, ModelFact};
 pub(crate) use rewriter::Rewriter;
+pub use set::Set;
 pub use settings::{ByClass, Excess, History, ModelSettings, ToolLimits};
 pub use trace::{Change, Origin, Stage, Step, StepOutcome, Trace};
+
+#[cfg(test)]
+mod tests;

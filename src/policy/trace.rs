@@ -76,8 +76,10 @@ pub enum StepOutcome {
         /// What it changed.
         changes: Vec<Change>,
     },
-    /// It would have changed the request, but runs in shadow mode.
+    /// It holds, but runs in shadow mode.
     Shadow {
+        /// What it would have decided or done.
+        what: String,
         /// What it would have changed.
         changes: Vec<Change>,
     },

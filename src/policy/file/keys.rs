@@ -81,6 +81,7 @@ impl Kind {
             Self::Texts => "a list of strings".to_owned(),
             Self::Groups => "a list of lists of strings".to_owned(),
             Self::Bool => "true or false".to_owned(),
+            Self::Integer(min, max) if min == max => min.to_string(),
             Self::Integer(min, max) => format!("a whole number from {min} to {max}"),
             Self::Number(min, max) => format!("a number from {min} to {max}"),
             Self::Choice(words) => format!("one of \"{}\"", words.join("\", \"")),

@@ -72,7 +72,13 @@ const REPLACE: Key = Key::optional(
     "Takes the place of the table with the same id in an earlier file.",
 );
 
-const ROUTE: &[Key] = &[
+const SWITCH: Key = Key::optional(
+    "mode",
+    Kind::Choice(&["on", "off"]),
+    "`on` (default) or `off`.",
+);
+
+pub(crate) const ROUTE: &[Key] = &[
     Key::required("id", Kind::Text, "The route's name."),
     Key::optional("when", Kind::Table(CONDITION), "What must hold; all of it."),
     Key::optional(
@@ -94,7 +100,7 @@ const ROUTE: &[Key] = &[
     REPLACE,
 ];
 
-const MODEL: &[Key] = &[
+pub(crate) const MODEL: &[Key] = &[
     Key::required(
         "match",
         Kind::Text,
@@ -181,11 +187,11 @@ const MODEL: &[Key] = &[
         Kind::Map(&Kind::Integer(1, 10_000_000)),
         "Longest answer in tokens by class.",
     ),
-    MODE,
+    SWITCH,
     REPLACE,
 ];
 
-const PROFILE: &[Key] = &[
+pub(crate) const PROFILE: &[Key] = &[
     Key::optional(
         "thinking",
         Kind::Bool,
@@ -234,14 +240,14 @@ macro_rules! client_keys {
 const LIMITS: Kind = Kind::TextOr(&Kind::Texts);
 const LIMITS_DOC: &str = "`obey` (default), `ignore`, `clamp A..B`, `floor A` or `ceiling B`, each with ` for GLOB` of families if need be; a list applies all.";
 
-const CLIENT: &[Key] = client_keys![Key::optional(
+pub(crate) const CLIENT: &[Key] = client_keys![Key::optional(
     "on",
     Kind::Map(&Kind::Table(CLIENT_ON)),
     "The same keys by class, e.g. `\"task/*\"`; the most particular class wins, key by key."
 )];
 const CLIENT_ON: &[Key] = client_keys![];
 
-const QUEUE: &[Key] = &[
+pub(crate) const QUEUE: &[Key] = &[
     Key::required("id", Kind::Text, "The queue class's name."),
     Key::required("on", Kind::Classes, "The classes it is for."),
     Key::required("urgency", Kind::Integer(0, 9), "0 is the most urgent."),
@@ -250,10 +256,11 @@ const QUEUE: &[Key] = &[
         Kind::Duration,
         "Longest time until the answer is there; then its fallback is given.",
     ),
+    SWITCH,
     REPLACE,
 ];
 
-const FALLBACK: &[Key] = &[
+pub(crate) const FALLBACK: &[Key] = &[
     Key::optional("id", Kind::Text, "A name for [[change]]."),
     Key::required("on", Kind::Classes, "The classes it is for."),
     Key::required(
@@ -261,5 +268,6 @@ const FALLBACK: &[Key] = &[
         Kind::Text,
         "The answer where the model gives none that can be used.",
     ),
+    SWITCH,
     REPLACE,
 ];

@@ -77,7 +77,7 @@ const UNLESS: Key = Key::optional(
 );
 const ON: Key = Key::optional("on", Kind::Classes, "The classes it is for; default all.");
 
-const CLASSIFY: &[Key] = &[
+pub(crate) const CLASSIFY: &[Key] = &[
     ID,
     Key::optional(
         "class",
@@ -101,7 +101,7 @@ const CLASSIFY: &[Key] = &[
     REPLACE,
 ];
 
-const LABEL: &[Key] = &[
+pub(crate) const LABEL: &[Key] = &[
     ID,
     Key::required("label", Kind::Text, "The label, e.g. `rag`."),
     ON,
@@ -127,7 +127,7 @@ pub const REWRITE: &[Key] = &[
     REPLACE,
 ];
 
-const ANSWER: &[Key] = &[
+pub(crate) const ANSWER: &[Key] = &[
     ID,
     ON,
     WHEN,
@@ -174,7 +174,7 @@ const ANSWER: &[Key] = &[
     REPLACE,
 ];
 
-const DENY: &[Key] = &[
+pub(crate) const DENY: &[Key] = &[
     ID,
     ON,
     WHEN,

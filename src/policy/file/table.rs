@@ -38,14 +38,8 @@ impl<'a> Table<'a> {
             match known().find(|key| key.name == name.get_ref()) {
                 Some(key) => check_value(&key.kind, key.name, value, problems),
                 None => {
-                    let names: Vec<&str> = known().map(|key| key.name).collect();
-                    let problem =
-                        Problem::error("P002", format!("unknown key `{}`", name.get_ref()))
-                            .at(Some(name.span()), "");
-                    problems.push(match closest(name.get_ref(), &names) {
-                        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-                        None => problem.help(format!("known are: {}", names.join(", "))),
-                    });
+                    let names: Vec<&Key> = known().collect();
+                    problems.push(unknown(name.get_ref(), name.span(), &names));
                 }
             }
         }
@@ -139,6 +133,20 @@ impl<'a> Table<'a> {
     }
 }
 
+/// No key has this name.
+pub(crate) fn unknown_key(name: &str, span: Span, keys: &[Key]) -> Problem {
+    unknown(name, span, &keys.iter().collect::<Vec<_>>())
+}
+
+fn unknown(name: &str, span: Span, keys: &[&Key]) -> Problem {
+    let names: Vec<&str> = keys.iter().map(|key| key.name).collect();
+    let problem = Problem::error("P002", format!("unknown key `{name}`")).at(Some(span), "");
+    match closest(name, &names) {
+        Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+        None => problem.help(format!("known are: {}", names.join(", "))),
+    }
+}
+
 /// A value as a table.
 pub(crate) fn as_table<'a>(value: &'a Value<'a>) -> Option<Table<'a>> {
     match value.get_ref() {
@@ -158,7 +166,8 @@ pub(crate) fn text<'a>(value: &'a Value<'a>) -> Option<&'a str> {
     }
 }
 
-fn texts<'a>(value: &'a Value<'a>) -> Vec<(&'a str, Span)> {
+/// A value as a list of strings.
+pub(crate) fn texts<'a>(value: &'a Value<'a>) -> Vec<(&'a str, Span)> {
     match value.get_ref() {
         DeValue::Array(list) => {
             let words = list.iter();
@@ -184,7 +193,7 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
-fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
     let inside = value.get_ref();
     let right = match kind {
         Kind::Any => true,
@@ -236,12 +245,13 @@ fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: &mut Vec<Pr
             }
             _ => false,
         },
-        Kind::TextOr(kind) => {
-            if text(value).is_none() {
-                check_value(kind, name, value, problems);
+        Kind::TextOr(kind) => match inside {
+            DeValue::String(_) => true,
+            DeValue::Array(_) | DeValue::Table(_) => {
+                return check_value(kind, name, value, problems);
             }
-            true
-        }
+            _ => false,
+        },
     };
     if !right {
         problems.push(
@@ -263,8 +273,11 @@ fn check_choice(words: &[&str], name: &str, value: &Value<'_>, problems: &mut Ve
     if words.contains(&word) {
         return;
     }
-    let problem =
-        Problem::error("P003", format!("`{name}` cannot be that")).at(Some(value.span()), "");
+    let problem = match text(value) {
+        Some(word) => format!("`{name}` cannot be \"{word}\""),
+        None => format!("`{name}` must be a string"),
+    };
+    let problem = Problem::error("P003", problem).at(Some(value.span()), "");
     problems.push(match closest(word, words) {
         Some(meant) => problem.help(format!("did you mean \"{meant}\"?")),
         None => problem.help(format!("known are: {}", words.join(", "))),

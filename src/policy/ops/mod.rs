@@ -26,6 +26,7 @@ mod tests;
 pub(crate) const ALL: &[&Description] = &[&strip_block::DESCRIPTION];
 
 /// What is known of an operation before any rule uses it.
+#[derive(Debug)]
 pub(crate) struct Description {
     /// The word in `op = "..."`.
     pub(crate) name: &'static str,
@@ -45,6 +46,7 @@ pub(crate) struct Description {
 }
 
 /// One use of an operation.
+#[derive(Debug)]
 pub(crate) struct Example {
     /// What it shows.
     pub(crate) title: &'static str,
@@ -92,7 +94,12 @@ pub(crate) const ROLE: Key = Key::required(
 
 /// The value of [`ROLE`].
 pub(crate) fn role(table: &Table<'_>) -> Option<Role> {
-    match table.text("role")? {
+    role_named(table.text("role")?)
+}
+
+/// The role of this name.
+pub(crate) fn role_named(name: &str) -> Option<Role> {
+    match name {
         "system" => Some(Role::System),
         "user" => Some(Role::User),
         "assistant" => Some(Role::Assistant),

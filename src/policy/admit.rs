@@ -1,0 +1,67 @@
+//! How urgent a request is, and whether it is let in at all.
+
+use super::{Class, Denial, Queue, Set, Stage, StepOutcome, matching::Signals, record::Recorder};
+
+impl Set {
+    /// The first rule that refuses the request.
+    pub(super) fn deny(&self, signals: &Signals<'_>, recorder: &mut Recorder) -> Option<Denial> {
+        for deny in &self.rules.denials {
+            let rule = &deny.rule;
+            if let Some(unmet) = rule.unmet(signals) {
+                recorder.unmet(Stage::Admit, rule, || {
+                    rule.explain(unmet, signals, &self.phrases)
+                });
+                continue;
+            }
+            let what = "refused".to_owned();
+            if rule.shadow {
+                let shadow = StepOutcome::Shadow {
+                    what,
+                    changes: Vec::new(),
+                };
+                recorder.rule(Stage::Admit, rule, shadow);
+                continue;
+            }
+            recorder.rule(Stage::Admit, rule, StepOutcome::Matched { what });
+            return Some(deny.denial.clone());
+        }
+        None
+    }
+
+    /// The queue class and the answer of last resort.
+    pub(super) fn queue(&self, class: Class, recorder: &mut Recorder) -> Queue {
+        let fallback = self.policies.fallbacks.get(class).cloned();
+        match self.policies.queues.get(class) {
+            Some((queue, origin)) => {
+                let what = format!("urgency {}", queue.urgency);
+                let outcome = StepOutcome::Matched { what };
+                recorder.step(
+                    Stage::Admit,
+                    queue.name.clone(),
+                    Some(origin.clone()),
+                    outcome,
+                );
+                Queue {
+                    fallback,
+                    ..queue.clone()
+                }
+            }
+            None => Queue {
+                fallback,
+                ..Queue::of(class)
+            },
+        }
+    }
+}
+
+impl Queue {
+    /// Where no policy says more: a person goes before a task.
+    pub(super) fn of(class: Class) -> Self {
+        Self {
+            name: if class.is_task() { "task" } else { "chat" }.into(),
+            urgency: if class.is_task() { 5 } else { 0 },
+            deadline: None,
+            fallback: None,
+        }
+    }
+}

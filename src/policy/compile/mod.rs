@@ -1,0 +1,152 @@
+//! From rule and policy files to a [`Set`]: everything that is wrong with them is found here, all at once.
+
+mod condition;
+mod conflicts;
+mod document;
+mod lint;
+mod policies;
+mod rules;
+mod sampling;
+
+use std::sync::Arc;
+
+pub(super) use document::Item;
+
+use super::{
+    Set,
+    cases::Case,
+    matching::{Phrases, PhrasesBuilder},
+    set::Rules,
+};
+use crate::problem::{Problem, Report, Sources, Span, closest};
+
+#[cfg(test)]
+mod tests;
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Its path, for messages and traces.
+    pub path: Arc<str>,
+    /// What is in it.
+    pub text: String,
+    /// Whether it is a policy file; a rule file otherwise.
+    pub is_policy: bool,
+}
+
+/// The board, where policies differ.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Platform {
+    /// RK3588 and RK3588S.
+    #[default]
+    Rk3588,
+    /// RK3576.
+    Rk3576,
+}
+
+impl Platform {
+    /// Its name in policy files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rk3588 => "rk3588",
+            Self::Rk3576 => "rk3576",
+        }
+    }
+}
+
+/// A set without errors.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The set.
+    pub set: Set,
+    /// What is odd about it; often empty.
+    pub warnings: Report,
+    pub(super) cases: Vec<Case>,
+}
+
+impl Set {
+    /// Compiles files, which come in the order in which they are to be read.
+    ///
+    /// # Errors
+    /// The report of all problems, where one of them is an error.
+    pub fn compile(files: &[Source], platform: Platform) -> Result<Compiled, Report> {
+        let mut sources = Sources::default();
+        let mut problems = Vec::new();
+        let texts = document::Texts::new(files, &mut sources);
+        let document = document::read(files, &texts, platform.as_str(), &sources, &mut problems);
+        let mut compiler = Compiler {
+            phrases: PhrasesBuilder::default(),
+            label_uses: Vec::new(),
+            problems: &mut problems,
+        };
+        let rules = rules::compile(&document.items, &mut compiler);
+        let policies = policies::compile(&document.items, &mut compiler);
+        compiler.check_labels(&rules);
+        let cases = Case::compile(&document.items, compiler.problems);
+        let phrases = compiler.finish();
+        lint::check(&rules, &mut problems);
+        problems.sort_by_key(Problem::place);
+        let report = Report { problems, sources };
+        match phrases {
+            Some(phrases) if !report.has_errors() => Ok(Compiled {
+                set: Set {
+                    generation: 0,
+                    phrases,
+                    rules,
+                    policies,
+                },
+                warnings: report,
+                cases,
+            }),
+            _ => Err(report),
+        }
+    }
+}
+
+/// What the parts of the compiler share.
+struct Compiler<'p> {
+    phrases: PhrasesBuilder,
+    /// Labels that conditions ask for.
+    label_uses: Vec<(String, Span)>,
+    problems: &'p mut Vec<Problem>,
+}
+
+impl Compiler<'_> {
+    fn error(&mut self, problem: Problem) {
+        self.problems.push(problem);
+    }
+
+    /// Labels that are asked for and never set.
+    fn check_labels(&mut self, rules: &Rules) {
+        let set: Vec<&str> = rules
+            .labels
+            .iter()
+            .map(|rule| rule.label.as_ref())
+            .collect();
+        for (label, span) in std::mem::take(&mut self.label_uses) {
+            if set.contains(&label.as_str()) {
+                continue;
+            }
+            let problem = Problem::error("P019", format!("no [[label]] rule sets `{label}`"))
+                .at(Some(span), "");
+            self.error(match closest(&label, &set) {
+                Some(meant) => problem.help(format!("did you mean `{meant}`?")),
+                None => problem.help(format!("set are: {}", set.join(", "))),
+            });
+        }
+    }
+
+    fn finish(self) -> Option<Phrases> {
+        match self.phrases.build() {
+            Ok(phrases) => Some(phrases),
+            Err(error) => {
+                self.problems.push(Problem::error(
+                    "P006",
+                    format!("the phrases are too many: {error}"),
+                ));
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The set in force: loaded from the files, swapped when they change, kept when they are broken. The only part of the
+//! policy engine that does I/O.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time,
+};
+
+use super::{Compiled, Platform, Set, shipped};
+use crate::problem::Report;
+
+/// Editors write a file in several steps; nothing is read until they have been still for so long.
+const DEBOUNCE: Duration = Duration::from_millis(250);
+
+/// Where the set comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Directory of the user's rule files.
+    pub rules: PathBuf,
+    /// Directory of the user's policy files.
+    pub policies: PathBuf,
+    /// The board.
+    pub platform: Platform,
+}
+
+/// Why no set could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// Files could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] shipped::Unreadable),
+    /// Files are wrong, or tests in them fail.
+    #[error("{0}")]
+    Wrong(Box<Report>),
+}
+
+/// What came of the last attempt to load.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The generation in force.
+    pub generation: u64,
+    /// Why the files' newer state is not in force; `None` where it is.
+    pub error: Option<Arc<LoadError>>,
+    /// Warnings of the set in force.
+    pub warnings: Arc<Report>,
+    /// How many tests of the files passed.
+    pub tests: usize,
+}
+
+/// The set in force.
+#[derive(Debug)]
+pub struct Live {
+    origin: Origin,
+    set: ArcSwap<Set>,
+    last: ArcSwap<Attempt>,
+    generations: AtomicU64,
+    /// Held while loading: attempts that overlap could swap in the older files last.
+    loading: Mutex<()>,
+}
+
+/// Reads the files, compiles them and runs their tests.
+///
+/// # Errors
+/// When a file cannot be read or is wrong, or a test fails.
+pub fn load(origin: &Origin) -> Result<(Compiled, usize), LoadError> {
+    let files = shipped::with_directories(&origin.rules, &origin.policies)?;
+    let wrong = |report| LoadError::Wrong(Box::new(report));
+    let compiled = Set::compile(&files, origin.platform).map_err(wrong)?;
+    let tests = compiled.test().map_err(wrong)?;
+    Ok((compiled, tests))
+}
+
+impl Live {
+    /// Loads the first set.
+    ///
+    /// # Errors
+    /// As [`load`]; there is no older set to keep.
+    pub fn start(origin: Origin) -> Result<Self, LoadError> {
+        let (compiled, tests) = load(&origin)?;
+        let attempt = Attempt {
+            generation: 1,
+            error: None,
+            warnings: Arc::new(compiled.warnings),
+            tests,
+        };
+        Ok(Self {
+            origin,
+            set: ArcSwap::from_pointee(compiled.set.numbered(1)),
+            last: ArcSwap::from_pointee(attempt),
+            generations: AtomicU64::new(1),
+            loading: Mutex::new(()),
+        })
+    }
+
+    /// The set in force. A request keeps the one that it began with.
+    #[must_use]
+    pub fn set(&self) -> Arc<Set> {
+        self.set.load_full()
+    }
+
+    /// What came of the last attempt to load.
+    #[must_use]
+    pub fn last_attempt(&self) -> Arc<Attempt> {
+        self.last.load_full()
+    }
+
+    /// Loads the files again. The set in force stays where they are broken; the result says which one is in force.
+    /// Blocks on files and a few milliseconds of work.
+    pub fn reload(&self) -> Arc<Attempt> {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let attempt = match load(&self.origin) {
+            Ok((compiled, tests)) => {
+                let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
+                self.set.store(Arc::new(compiled.set.numbered(generation)));
+                tracing::info!(generation, tests, "policy loaded");
+                Attempt {
+                    generation,
+                    error: None,
+                    warnings: Arc::new(compiled.warnings),
+                    tests,
+                }
+            }
+            Err(error) => {
+                let kept = self.last_attempt();
+                tracing::error!(
+                    "policy not loaded, generation {} is kept:\n{error}",
+                    kept.generation
+                );
+                Attempt {
+                    error: Some(Arc::new(error)),
+                    ..(*kept).clone()
+                }
+            }
+        };
+        let attempt = Arc::new(attempt);
+        self.last.store(attempt.clone());
+        attempt
+    }
+
+    /// Loads again on SIGHUP and, with `watch`, whenever a file changes, until the future is dropped. `loaded` hears
+    /// of every attempt.
+    pub async fn follow(self: Arc<Self>, watch: bool, loaded: impl Fn(&Attempt) + Send) {
+        let (changed, mut changes) = mpsc::channel(1);
+        let _watcher = watch.then(|| self.watcher(changed.clone()));
+        let mut hangup = signal(SignalKind::hangup())
+            .inspect_err(|error| tracing::warn!("SIGHUP will not reload the policy: {error}"))
+            .ok();
+        loop {
+            let asked = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                _ = asked => {}
+                change = changes.recv() => {
+                    if change.is_none() {
+                        return;
+                    }
+                    while let Ok(Some(())) = time::timeout(DEBOUNCE, changes.recv()).await {}
+                }
+            }
+            let live = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || live.reload()).await {
+                Ok(attempt) => loaded(&attempt),
+                Err(error) => tracing::error!("reloading the policy failed: {error}"),
+            }
+        }
+    }
+
+    /// Watches the directories, or, while one is not there, the directory that it will appear in. Directories rather
+    /// than files: editors and ConfigMaps replace a file instead of writing to it.
+    fn watcher(&self, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+        let on_event = move |event: notify::Result<notify::Event>| {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
+                // A full channel has a change in it already.
+                let _ = changed.try_send(());
+            }
+        };
+        let unwatched = |error: &notify::Error| {
+            tracing::warn!("changed policy files will not be seen: {error}")
+        };
+        let mut watcher = notify::recommended_watcher(on_event)
+            .inspect_err(unwatched)
+            .ok()?;
+        for directory in [&self.origin.rules, &self.origin.policies] {
+            let parent = directory
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty());
+            let place = if directory.is_dir() {
+                Some(directory.as_path())
+            } else {
+                parent
+            };
+            let place = place.unwrap_or_else(|| std::path::Path::new("."));
+            if let Err(error) = watcher.watch(place, RecursiveMode::Recursive) {
+                unwatched(&error);
+            }
+        }
+        Some(watcher)
+    }
+}

@@ -1,0 +1,17 @@
+//! Looking at a request: phrases in its texts, its shape, and conditions on both.
+
+mod condition;
+mod folded;
+mod glob;
+mod outer;
+mod phrases;
+mod signals;
+
+pub(crate) use condition::{Condition, Span as TurnSpan, Words};
+pub(crate) use folded::Folded;
+pub(crate) use glob::Glob;
+pub(crate) use phrases::{Phrases, PhrasesBuilder};
+pub(crate) use signals::Signals;
+
+#[cfg(test)]
+mod tests;

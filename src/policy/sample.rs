@@ -1,0 +1,230 @@
+//! The sampling values: a profile by model, class and thinking; above it what the client asked for, within limits.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Change, Class, ModelFact, ModelSettings, Set, Stage, StepOutcome, matching::Glob,
+    record::Recorder,
+};
+use crate::chat::{Request, Sampling};
+
+/// `[profile.NAME]`.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Profile {
+    pub(super) name: Arc<str>,
+    pub(super) thinking: Option<bool>,
+    /// The profile that holds when thinking is switched the other way.
+    pub(super) twin: Option<Arc<str>>,
+    pub(super) sampling: Sampling,
+}
+
+/// One of the sampling values.
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) get: fn(&Sampling) -> Option<f64>,
+    pub(super) set: fn(&mut Sampling, Option<f64>),
+}
+
+macro_rules! field {
+    ($name:ident, $type:ty) => {
+        Field {
+            name: stringify!($name),
+            get: |sampling| sampling.$name.map(f64::from),
+            set: |sampling, value| sampling.$name = value.map(|value| value as $type),
+        }
+    };
+}
+
+/// Every sampling value but the seed, which is no quantity.
+pub(super) const FIELDS: [Field; 7] = [
+    field!(temperature, f32),
+    field!(top_p, f32),
+    field!(top_k, i32),
+    field!(min_p, f32),
+    field!(repeat_penalty, f32),
+    field!(frequency_penalty, f32),
+    field!(presence_penalty, f32),
+];
+
+/// What becomes of a client's values, by name; what is not named is obeyed.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Limits(pub(super) HashMap<&'static str, Vec<Limit>>);
+
+/// One limit, of all models or of those of a family.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Limit {
+    pub(super) kind: LimitKind,
+    pub(super) family: Option<Glob>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum LimitKind {
+    Obey,
+    Ignore,
+    Clamp(f64, f64),
+}
+
+impl Limit {
+    pub(super) fn is_switch(&self) -> bool {
+        !matches!(self.kind, LimitKind::Clamp(..))
+    }
+
+    fn is_for(&self, family: &str) -> bool {
+        self.family.as_ref().is_none_or(|glob| glob.matches(family))
+    }
+}
+
+impl Limits {
+    /// What is left of a client's value; `None` where it is ignored.
+    fn apply(&self, name: &str, value: f64, family: &str) -> Option<f64> {
+        let limits = self.0.get(name).map(Vec::as_slice).unwrap_or_default();
+        limits
+            .iter()
+            .filter(|limit| limit.is_for(family))
+            .try_fold(value, |value, limit| match limit.kind {
+                LimitKind::Obey => Some(value),
+                LimitKind::Ignore => None,
+                LimitKind::Clamp(least, most) => Some(value.clamp(least, most)),
+            })
+    }
+}
+
+/// What the stage decides.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sampled {
+    pub(super) profile: Option<Arc<str>>,
+    pub(super) thinking: Option<bool>,
+    pub(super) sampling: Sampling,
+    pub(super) max_tokens: Option<u32>,
+}
+
+impl Sampled {
+    /// The client's own values.
+    pub(super) fn of_client(request: &Request) -> Self {
+        Self {
+            profile: None,
+            thinking: request.thinking,
+            sampling: request.sampling,
+            max_tokens: request.max_tokens,
+        }
+    }
+}
+
+/// What the stage looks at.
+pub(super) struct Ask<'a> {
+    pub(super) request: &'a Request,
+    pub(super) class: Class,
+    pub(super) model: Option<&'a ModelFact>,
+    pub(super) settings: &'a ModelSettings,
+    /// The person's own word on thinking, typed into the message.
+    pub(super) typed: Option<bool>,
+}
+
+impl Set {
+    pub(super) fn sample(&self, ask: &Ask<'_>, recorder: &mut Recorder) -> Sampled {
+        let none = Limits::default();
+        let limits = self.policies.limits.get(ask.class).unwrap_or(&none);
+        let family = ask.model.map_or("", |model| &model.family);
+        let profiles = &self.policies.profiles;
+        let profile = ask
+            .settings
+            .profile
+            .get(ask.class)
+            .and_then(|name| profiles.get(name));
+        let sent = ask.request.thinking.filter(|on| {
+            limits
+                .apply("thinking", f64::from(u8::from(*on)), family)
+                .is_some()
+        });
+        let can = ask.model.is_none_or(|model| model.thinking);
+        let wanted = if can { ask.typed.or(sent) } else { Some(false) };
+        let profile = match (profile, wanted) {
+            (Some(profile), Some(wanted)) if profile.thinking == Some(!wanted) => {
+                let twin = profile.twin.as_ref().and_then(|twin| profiles.get(twin));
+                Some(twin.unwrap_or(profile))
+            }
+            (profile, _) => profile,
+        };
+        let mut sampling = profile.map(|profile| profile.sampling).unwrap_or_default();
+        let mut changes = Vec::new();
+        for field in &FIELDS {
+            let Some(sent) = (field.get)(&ask.request.sampling) else {
+                continue;
+            };
+            let used = limits.apply(field.name, sent, family);
+            if let Some(used) = used {
+                (field.set)(&mut sampling, Some(used));
+            }
+            if used != Some(sent) {
+                changes.push(change(field.name, sent, (field.get)(&sampling)));
+            }
+        }
+        sampling.seed = ask
+            .request
+            .sampling
+            .seed
+            .filter(|_| limits.apply("seed", 0.0, family).is_some());
+        let sampled = Sampled {
+            profile: profile.map(|profile| profile.name.clone()),
+            thinking: can
+                .then(|| wanted.or_else(|| profile.and_then(|profile| profile.thinking)))
+                .flatten(),
+            sampling,
+            max_tokens: max_tokens(ask, limits, family),
+        };
+        record(&sampled, ask, changes, recorder);
+        sampled
+    }
+}
+
+/// The client's limit as far as it is obeyed, never above the policy's.
+fn max_tokens(ask: &Ask<'_>, limits: &Limits, family: &str) -> Option<u32> {
+    let sent = ask
+        .request
+        .max_tokens
+        .and_then(|sent| limits.apply("max_tokens", f64::from(sent), family));
+    // Between 1 and what fits: the cast saturates.
+    let sent = sent.map(|sent| sent.max(1.0) as u32);
+    let cap = ask.settings.max_tokens.get(ask.class).copied();
+    match (sent, cap) {
+        (Some(sent), Some(cap)) => Some(sent.min(cap)),
+        (sent, cap) => sent.or(cap),
+    }
+}
+
+fn change(name: &str, sent: f64, used: Option<f64>) -> Change {
+    let what = match used {
+        Some(used) => format!("the client's {} became {}", sent as f32, used as f32),
+        None => format!("the client's {} is ignored", sent as f32),
+    };
+    Change {
+        place: name.to_owned(),
+        what,
+        before: 0,
+        after: 0,
+    }
+}
+
+fn record(sampled: &Sampled, ask: &Ask<'_>, changes: Vec<Change>, recorder: &mut Recorder) {
+    let by = sampled.profile.clone().unwrap_or_else(|| "client".into());
+    let thinking = match sampled.thinking {
+        Some(true) => "thinking on",
+        Some(false) => "thinking off",
+        None => "thinking as the model does",
+    };
+    let whose = match (ask.typed, ask.request.thinking) {
+        (Some(_), _) => " (typed)",
+        (None, Some(sent)) if sampled.thinking == Some(sent) => " (asked for)",
+        _ => "",
+    };
+    let what = format!("{thinking}{whose}");
+    recorder.step(
+        Stage::Sample,
+        by.clone(),
+        None,
+        StepOutcome::Matched { what },
+    );
+    if !changes.is_empty() {
+        recorder.step(Stage::Sample, by, None, StepOutcome::Applied { changes });
+    }
+}
