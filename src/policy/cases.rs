@@ -141,10 +141,12 @@ impl Case {
             headers: Headers::new(&look_up),
             facts: &self.facts,
         });
-        let unmet = |(expectation, span): &(Expectation, Span)| {
-            Some((expectation.unmet(&self.request, &outcome)?, span))
-        };
-        let mut unmet = self.expectations.iter().filter_map(unmet).peekable();
+        let expectations = self.expectations.iter();
+        let mut unmet = expectations
+            .filter_map(|(expectation, span)| {
+                Some((expectation.unmet(&self.request, &outcome)?, span))
+            })
+            .peekable();
         unmet.peek()?;
         let problem = Problem::error("P040", format!("the test \"{}\" fails", self.name));
         Some(unmet.fold(problem, |problem, (is, span)| {

@@ -109,7 +109,7 @@ impl Compiler<'_> {
 
     fn groups(&mut self, table: &Table<'_>, key: &str) -> Vec<Vec<u32>> {
         let groups = table.groups(key);
-        if table.get(key).is_some() && (groups.is_empty() || groups.iter().any(Vec::is_empty)) {
+        if table.is_hollow(key) {
             self.error(
                 Problem::error("P013", format!("`{key}` has an empty list"))
                     .at(Some(table.place(key)), ""),

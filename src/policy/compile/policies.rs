@@ -63,7 +63,7 @@ impl Compiler<'_> {
     fn route(&mut self, item: &Item<'_>) -> Option<Route> {
         let table = item.check(&[ROUTE], self.problems);
         let to = self.globs(&table, "to");
-        if table.get("to").is_some() && to.is_empty() {
+        if table.is_hollow("to") {
             self.error(
                 Problem::error("P013", "a route to nowhere").at(Some(table.place("to")), ""),
             );

@@ -51,7 +51,7 @@ impl Compiler<'_> {
         let mut on = table.classes("on");
         if table.get("on").is_none() {
             on.push(ClassGlob::Any);
-        } else if on.is_empty() {
+        } else if table.is_hollow("on") {
             self.error(
                 Problem::error("P013", "a rule for no class can never hold")
                     .at(Some(table.place("on")), ""),
@@ -124,6 +124,7 @@ impl Compiler<'_> {
     }
 
     fn rewrite(&mut self, item: &Item<'_>) -> Option<Rewrite> {
+        let before = self.problems.len();
         let name = item
             .fields
             .get("op")

@@ -125,6 +125,18 @@ impl<'a> Table<'a> {
         }
     }
 
+    /// Whether a key holds a list with nothing in it, or with an empty list in it.
+    pub(crate) fn is_hollow(&self, name: &str) -> bool {
+        let is_empty =
+            |value: &DeValue<'_>| matches!(value, DeValue::Array(list) if list.is_empty());
+        match self.get(name).map(Spanned::get_ref) {
+            Some(DeValue::Array(list)) => {
+                list.is_empty() || list.iter().any(|item| is_empty(item.get_ref()))
+            }
+            _ => false,
+        }
+    }
+
     /// Every key with its value.
     pub(crate) fn entries(&self) -> impl Iterator<Item = (&'a str, Span, &'a Value<'a>)> {
         self.fields
@@ -300,13 +312,14 @@ fn check_classes(value: &Value<'_>, problems: &mut Vec<Problem>) {
 
 /// No class or group has this name.
 pub(crate) fn unknown_class(word: &str, span: Range<usize>) -> Problem {
-    let names: Vec<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
+    let classes = Class::ALL.iter().map(|class| class.as_str());
+    let names: Vec<&str> = classes.chain(["task/*", "*"]).collect();
     let problem = Problem::error("P005", format!("there is no class `{word}`")).at(Some(span), "");
-    match closest(word, &names) {
+    let part = names
+        .iter()
+        .find(|name| word.len() > 2 && name.contains(word));
+    match closest(word, &names).or(part.copied()) {
         Some(meant) => problem.help(format!("did you mean `{meant}`?")),
-        None => problem.help(format!(
-            "known are: {}, and the groups task/* and *",
-            names.join(", ")
-        )),
+        None => problem.help(format!("known are: {}", names.join(", "))),
     }
 }
