@@ -121,7 +121,7 @@ impl Problem {
 }
 
 /// Problems together with the sources they point into.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Report {
     /// The problems, in the order of their places.
     pub problems: Vec<Problem>,
@@ -163,16 +163,21 @@ impl Report {
         }
     }
 
-    /// The problems as a JSON array.
+    /// The problems of several reports as one JSON array.
     ///
     /// # Errors
     /// When a value cannot be written as JSON, which none of ours can cause.
-    pub fn to_json(&self) -> Result<String, serde_json::Error> {
-        let files = self.files();
-        let records: Vec<Record> = self
-            .problems
+    pub fn to_json(reports: &[Self]) -> Result<String, serde_json::Error> {
+        let files: Vec<_> = reports
             .iter()
-            .map(|problem| self.record(&files, problem))
+            .map(|report| (report, report.files()))
+            .collect();
+        let records: Vec<Record> = files
+            .iter()
+            .flat_map(|(report, files)| {
+                let problems = report.problems.iter();
+                problems.map(|problem| report.record(files, problem))
+            })
             .collect();
         serde_json::to_string_pretty(&records)
     }

@@ -4,8 +4,10 @@ mod check;
 mod configuration;
 mod doctor;
 mod models;
+mod policy_files;
 mod schema;
 mod serve;
+mod test;
 mod worker;
 
 use std::{
@@ -40,8 +42,10 @@ struct Cli {
 enum Command {
     /// Runs the gateway; also the default with no command.
     Serve,
-    /// Checks the configuration.
+    /// Checks the configuration, the rule and policy files, and runs the tests in them.
     Check(check::Options),
+    /// Runs the tests in rule and policy files.
+    Test(test::Options),
     /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
     Models(models::Options),
     /// Looks for what keeps this machine from answering fast, and names the cure.
@@ -113,6 +117,7 @@ pub fn run() -> ExitCode {
         None | Some(Command::Serve) => serve::run(&configuration),
         Some(Command::Worker) => worker::run(),
         Some(Command::Check(options)) => check::run(&configuration, &options),
+        Some(Command::Test(options)) => test::run(&configuration, &options),
         Some(Command::Models(options)) => models::run(&configuration, &options),
         Some(Command::Doctor(options)) => doctor::run(&configuration, &options),
         Some(Command::Schema(options)) => schema::run(&options),

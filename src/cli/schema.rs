@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{Failure, code};
-use crate::config;
+use crate::{config, policy::file::schema};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -21,14 +21,20 @@ pub(super) struct Options {
 enum Of {
     /// rkgate.toml.
     Config,
+    /// rules/*.toml.
+    Rules,
+    /// policies/*.toml.
+    Policies,
 }
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let schema = match options.of {
-        Of::Config => config::schema(),
+    let json = match options.of {
+        Of::Config => serde_json::to_string_pretty(&config::schema()),
+        Of::Rules => serde_json::to_string_pretty(&schema::rules()),
+        Of::Policies => serde_json::to_string_pretty(&schema::policies()),
     };
-    let json = serde_json::to_string_pretty(&schema)
-        .map_err(|error| Failure::because(code::SOFTWARE, "cannot write JSON", &error))?;
+    let json =
+        json.map_err(|error| Failure::because(code::SOFTWARE, "cannot write JSON", &error))?;
     writeln!(io::stdout(), "{json}")?;
     Ok(ExitCode::SUCCESS)
 }

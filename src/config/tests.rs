@@ -139,7 +139,8 @@ fn errors_name_the_variable_or_the_flag() {
 #[test]
 fn tools_read_the_same_problems_as_json() {
     let report = evaluate("[engine]\nlibary = \"sim\"\n").unwrap_err();
-    let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
+    let json: serde_json::Value =
+        serde_json::from_str(&Report::to_json(std::slice::from_ref(&report)).unwrap()).unwrap();
     let expected = serde_json::json!([{
         "code": "C002",
         "severity": "error",
@@ -241,7 +242,7 @@ proptest::proptest! {
     fn no_text_makes_the_reader_panic(text in "(\\[|\\]|=|\"|\n|engine|listen|upstream|name|é|[0-9.]|api){0,40}") {
         match evaluate(&text) {
             Ok(loaded) => drop(loaded.warnings.to_string()),
-            Err(report) => drop((report.to_string(), report.to_json().unwrap())),
+            Err(report) => drop((report.to_string(), Report::to_json(&[report]).unwrap())),
         }
     }
 }

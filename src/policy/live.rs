@@ -2,7 +2,7 @@
 //! policy engine that does I/O.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -15,7 +15,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
-    time,
+    time::{self, Instant},
 };
 
 use super::{Compiled, Platform, Set, shipped};
@@ -23,6 +23,8 @@ use crate::problem::Report;
 
 /// Editors write a file in several steps; nothing is read until they have been still for so long.
 const DEBOUNCE: Duration = Duration::from_millis(250);
+/// A file that never is still is read after so long all the same.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where the set comes from.
 #[derive(Debug, Clone)]
@@ -152,11 +154,12 @@ impl Live {
     /// Loads again on SIGHUP and, with `watch`, whenever a file changes, until the future is dropped. `loaded` hears
     /// of every attempt.
     pub async fn follow(self: Arc<Self>, watch: bool, loaded: impl Fn(&Attempt) + Send) {
+        // One is enough: a change that waits to be read covers those that come until then.
         let (changed, mut changes) = mpsc::channel(1);
-        let _watcher = watch.then(|| self.watcher(changed.clone()));
         let mut hangup = signal(SignalKind::hangup())
             .inspect_err(|error| tracing::warn!("SIGHUP will not reload the policy: {error}"))
             .ok();
+        let mut watcher = watch.then(|| self.watcher(changed.clone()));
         loop {
             let asked = async {
                 match &mut hangup {
@@ -166,12 +169,12 @@ impl Live {
             };
             tokio::select! {
                 _ = asked => {}
-                change = changes.recv() => {
-                    if change.is_none() {
-                        return;
-                    }
-                    while let Ok(Some(())) = time::timeout(DEBOUNCE, changes.recv()).await {}
-                }
+                _ = changes.recv() => settle(&mut changes).await,
+            }
+            // Anew, because a directory may have come or been replaced; and before the files are read, so that no
+            // change falls between the two.
+            if let Some(watcher) = &mut watcher {
+                *watcher = self.watcher(changed.clone());
             }
             let live = Arc::clone(&self);
             match tokio::task::spawn_blocking(move || live.reload()).await {
@@ -181,35 +184,51 @@ impl Live {
         }
     }
 
-    /// Watches the directories, or, while one is not there, the directory that it will appear in. Directories rather
-    /// than files: editors and ConfigMaps replace a file instead of writing to it.
+    /// Watches the directories rather than files, because editors and ConfigMaps replace a file instead of writing to
+    /// it. In place of a directory that is not there the one is watched in which it will appear.
     fn watcher(&self, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
+        let unwatched = |error: &dyn std::error::Error| {
+            tracing::warn!("changed policy files will not be seen: {error}");
+        };
+        let absolute = |path: &Path| {
+            let absolute = std::path::absolute(path);
+            absolute.inspect_err(|error| unwatched(error)).ok()
+        };
+        let directories = [
+            absolute(&self.origin.rules)?,
+            absolute(&self.origin.policies)?,
+        ];
+        let ours = directories.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
-            if event.is_ok_and(|event| !event.kind.is_access()) {
-                // A full channel has a change in it already.
+            let touches = |path: &PathBuf| ours.iter().any(|directory| path.starts_with(directory));
+            if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(touches)) {
                 let _ = changed.try_send(());
             }
         };
-        let unwatched = |error: &notify::Error| {
-            tracing::warn!("changed policy files will not be seen: {error}")
-        };
-        let mut watcher = notify::recommended_watcher(on_event)
-            .inspect_err(unwatched)
-            .ok()?;
-        for directory in [&self.origin.rules, &self.origin.policies] {
-            let parent = directory
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty());
-            let place = if directory.is_dir() {
-                Some(directory.as_path())
-            } else {
-                parent
-            };
-            let place = place.unwrap_or_else(|| std::path::Path::new("."));
-            if let Err(error) = watcher.watch(place, RecursiveMode::Recursive) {
+        let watcher = notify::recommended_watcher(on_event);
+        let mut watcher = watcher.inspect_err(|error| unwatched(error)).ok()?;
+        for directory in &directories {
+            let existing = directory.ancestors().find(|path| path.is_dir());
+            let watched = existing.map(|path| watcher.watch(path, RecursiveMode::NonRecursive));
+            if let Some(Err(error)) = watched {
                 unwatched(&error);
             }
         }
         Some(watcher)
     }
 }
+
+/// Waits until nothing has changed for a while.
+async fn settle(changes: &mut mpsc::Receiver<()>) {
+    let latest = Instant::now() + PATIENCE;
+    loop {
+        let still = latest.min(Instant::now() + DEBOUNCE);
+        match time::timeout_at(still, changes.recv()).await {
+            Ok(Some(())) if Instant::now() < latest => {}
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -64,26 +64,107 @@ fn with_directory(
     directory: &Path,
     is_policy: bool,
 ) -> Result<Vec<Source>, Unreadable> {
-    let mut by_name: BTreeMap<String, Source> = files
+    let mut files = by_name(kind, files, is_policy);
+    for path in toml_files(directory)? {
+        let source = read(&path)?;
+        files.insert(
+            file_name(&path),
+            Source {
+                is_policy,
+                ..source
+            },
+        );
+    }
+    Ok(files.into_values().collect())
+}
+
+fn by_name(kind: &str, files: &[Shipped], is_policy: bool) -> BTreeMap<String, Source> {
+    files
         .iter()
         .map(|file| (file.0.to_owned(), shipped(kind, *file, is_policy)))
-        .collect();
-    for path in toml_files(directory)? {
-        let text = fs::read_to_string(&path).map_err(|source| Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned());
-        let source = Source {
-            path: path.display().to_string().into(),
-            text,
-            is_policy,
-        };
-        by_name.insert(name.unwrap_or_default(), source);
+        .collect()
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default()
+}
+
+/// The shipped files and the files at these paths: `*.toml` in a directory and in its `rules` and `policies`, or a
+/// file. What kind of file it is follows from the directory's name, or else from its tables.
+///
+/// # Errors
+/// When a path is not there or cannot be read.
+pub fn with_paths(paths: &[PathBuf]) -> Result<Vec<Source>, Unreadable> {
+    let mut rules = by_name("rules", RULES, false);
+    let mut policies = by_name("policies", POLICIES, true);
+    for path in paths {
+        for file in files_at(path)? {
+            let source = read(&file)?;
+            let files = if source.is_policy {
+                &mut policies
+            } else {
+                &mut rules
+            };
+            files.insert(file_name(&file), source);
+        }
     }
-    Ok(by_name.into_values().collect())
+    Ok(rules.into_values().chain(policies.into_values()).collect())
+}
+
+fn files_at(path: &Path) -> Result<Vec<PathBuf>, Unreadable> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    let below = ["rules", "policies"].map(|name| path.join(name));
+    if below.iter().any(|directory| directory.is_dir()) {
+        for directory in below {
+            files.extend(toml_files(&directory)?);
+        }
+    } else {
+        files.extend(toml_files(path)?);
+    }
+    Ok(files)
+}
+
+fn read(path: &Path) -> Result<Source, Unreadable> {
+    let text = fs::read_to_string(path).map_err(|source| Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    let directory = path
+        .parent()
+        .and_then(Path::file_name)
+        .map(|name| name.to_string_lossy());
+    let is_policy = match directory.as_deref() {
+        Some("rules") => false,
+        Some("policies") => true,
+        _ => is_policy(&text),
+    };
+    Ok(Source {
+        path: path.display().to_string().into(),
+        text,
+        is_policy,
+    })
+}
+
+/// Whether a file has a table that only policy files have.
+fn is_policy(text: &str) -> bool {
+    let tables = [
+        "[[route]]",
+        "[[model]]",
+        "[profile.",
+        "[client_sampling",
+        "[[queue]]",
+        "[[fallback]]",
+    ];
+    text.lines().any(|line| {
+        tables
+            .iter()
+            .any(|table| line.trim_start().starts_with(table))
+    })
 }
 
 /// `*.toml` in a directory; names that begin with a dot are an editor's own.

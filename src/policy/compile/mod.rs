@@ -45,6 +45,9 @@ pub enum Platform {
 }
 
 impl Platform {
+    /// Every board.
+    pub const ALL: [Self; 2] = [Self::Rk3588, Self::Rk3576];
+
     /// Its name in policy files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -6,13 +6,24 @@ use serde_json::{Map, Value, json};
 
 use super::{
     keys::{Key, Kind},
-    rules::REWRITE,
+    policies::POLICIES,
+    rules::{REWRITE, RULES},
 };
 use crate::policy::{Class, ops};
 
-/// The schema of a whole file.
+/// The schema of rule files.
 #[must_use]
-pub fn schema(title: &str, keys: &[Key]) -> Value {
+pub fn rules() -> Value {
+    schema("rkgate rules", RULES)
+}
+
+/// The schema of policy files.
+#[must_use]
+pub fn policies() -> Value {
+    schema("rkgate policies", POLICIES)
+}
+
+fn schema(title: &str, keys: &[Key]) -> Value {
     let mut schema = table(&[keys]);
     if let Value::Object(fields) = &mut schema {
         fields.insert(
