@@ -2,6 +2,7 @@
 
 mod decisions;
 mod recognition;
+mod robustness;
 
 use serde_json::{Value, json};
 

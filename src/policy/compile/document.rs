@@ -102,7 +102,9 @@ pub(super) fn read<'a>(
         };
         let mut items = Document::default();
         let mut here = true;
-        for (name, value) in parsed.into_inner() {
+        let parsed = parsed.into_inner();
+        let has_schema = parsed.contains_key("schema");
+        for (name, value) in parsed {
             let Some(key) = keys.iter().find(|key| key.name == name.get_ref()) else {
                 problems.push(table::unknown_key(name.get_ref(), name.span(), keys));
                 continue;
@@ -128,11 +130,7 @@ pub(super) fn read<'a>(
                 }
             }
         }
-        if !keys
-            .iter()
-            .filter(|key| key.required)
-            .all(|key| text_has(text, key.name))
-        {
+        if !has_schema {
             let base = text.len() - file.text.len();
             let problem =
                 Problem::error("P004", "the key `schema` is missing").at(Some(base..base), "");
@@ -144,15 +142,6 @@ pub(super) fn read<'a>(
     }
     document.apply_changes(problems);
     document
-}
-
-/// Whether a line of this text sets this key. A parsed file has it as a key of the file then, or says more elsewhere.
-fn text_has(text: &str, key: &str) -> bool {
-    text.lines().any(|line| {
-        line.trim_start()
-            .strip_prefix(key)
-            .is_some_and(|rest| rest.trim_start().starts_with('='))
-    })
 }
 
 impl<'a> Document<'a> {

@@ -136,11 +136,9 @@ fn cited(text: &str, quoted: &[Range<usize>]) -> Vec<Range<usize>> {
         let body = line.trim_start_matches(' ');
         let indent = line.len() - body.len();
         match fence {
-            Some((marker, opened)) => {
-                if indent < 4 && closes(body, marker) {
-                    cited.push(opened..place.end);
-                    fence = None;
-                }
+            Some((marker, opened)) if indent < 4 && closes(body, marker) => {
+                cited.push(opened..place.end);
+                fence = None;
             }
             None if indent < 4 => {
                 if let Some(marker) = opening_fence(body) {
@@ -149,7 +147,7 @@ fn cited(text: &str, quoted: &[Range<usize>]) -> Vec<Range<usize>> {
                     cited.push(place);
                 }
             }
-            None => {}
+            Some(_) | None => {}
         }
     }
     cited.extend(fence.map(|(_, opened)| opened..text.len()));

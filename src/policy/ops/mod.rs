@@ -42,8 +42,11 @@ pub(crate) struct Description {
     /// determine the same thing must say by `after` which is the last word.
     pub(crate) sets: Option<&'static str>,
     /// Reads its keys. What is wrong with them goes to the problems; `None` where no operation comes of them.
-    pub(crate) compile: fn(&Table<'_>, &mut Vec<Problem>) -> Option<Box<dyn Operation>>,
+    pub(crate) compile: Compile,
 }
+
+/// From a rule's table to its operation.
+pub(crate) type Compile = fn(&Table<'_>, &mut Vec<Problem>) -> Option<Box<dyn Operation>>;
 
 /// One use of an operation.
 #[derive(Debug)]
