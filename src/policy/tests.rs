@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod decisions;
+mod overrides;
 mod recognition;
 mod robustness;
 
