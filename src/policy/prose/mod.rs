@@ -1,0 +1,18 @@
+//! Text as the rewrite stages read it: sentences and what they carry, marked blocks, words, and how long it is.
+
+mod blocks;
+mod cut;
+mod sentences;
+mod tokens;
+mod weight;
+mod words;
+
+pub(crate) use blocks::{blocks, outer_block};
+pub(crate) use cut::{cut, cut_middle};
+pub(crate) use sentences::{leave_out, sentences};
+pub(crate) use tokens::tokens;
+pub(crate) use weight::{Padding, carries};
+pub(crate) use words::{keys, name_keys};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Words that tell what a text is about, made comparable.
+
+use std::sync::LazyLock;
+
+/// Words that say nothing about the subject.
+const STOP: &[&str] = &[
+    "about", "after", "again", "all", "also", "and", "any", "are", "because", "been", "before",
+    "but", "can", "could", "did", "does", "don", "each", "for", "from", "get", "give", "had",
+    "has", "have", "hello", "help", "her", "here", "him", "his", "how", "into", "its", "just",
+    "know", "let", "like", "made", "make", "many", "may", "more", "most", "much", "need", "not",
+    "now", "off", "one", "only", "other", "our", "out", "over", "please", "say", "see", "she",
+    "should", "show", "some", "tell", "than", "thank", "that", "the", "their", "them", "then",
+    "there", "these", "they", "this", "use", "used", "using", "very", "want", "was", "way", "were",
+    "what", "when", "where", "which", "who", "why", "will", "with", "work", "would", "you", "your",
+    "aber", "als", "auf", "aus", "bei", "bitte", "das", "dass", "dem", "den", "der", "des", "die",
+    "ein", "eine", "einen", "für", "hat", "ich", "ist", "kann", "mein", "mich", "mir", "mit",
+    "nicht", "oder", "sich", "sie", "sind", "und", "von", "welche", "wer", "wie", "wir", "zum",
+    "zur", "avec", "ces", "dans", "est", "les", "mais", "mon", "nous", "par", "pas", "pour", "que",
+    "qui", "sur", "une", "vous", "con", "del", "ella", "esta", "este", "las", "los", "muy", "para",
+    "por", "qué", "sin", "son", "una",
+];
+
+static STOP_KEYS: LazyLock<Vec<u64>> = LazyLock::new(|| {
+    let mut keys: Vec<u64> = STOP.iter().map(|word| stem(word)).collect();
+    keys.sort_unstable();
+    keys
+});
+
+/// A key for each word that tells something, in order: words of one stem have the same key. Scripts without spaces
+/// give one key for each pair of characters.
+pub(crate) fn keys(text: &str) -> impl Iterator<Item = u64> + '_ {
+    let stop: &[u64] = &STOP_KEYS;
+    text.split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .flat_map(move |word| {
+            let dense = word.starts_with(|c: char| c >= '\u{2e80}');
+            let pairs = dense.then(|| {
+                word.chars()
+                    .zip(word.chars().skip(1))
+                    .map(|(a, b)| hash([a, b].into_iter()))
+            });
+            let single = (!dense).then(|| key(word, stop)).flatten();
+            pairs.into_iter().flatten().chain(single)
+        })
+}
+
+/// The words of a name such as `search_notes` or `searchNotes`: their keys, and the keys of their beginnings, by which
+/// "time" finds `timestamp`.
+pub(crate) fn name_keys(name: &str) -> Vec<(u64, Vec<u64>)> {
+    let stop: &[u64] = &STOP_KEYS;
+    let mut words = vec![String::new()];
+    let mut lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && lower) {
+            words.push(String::new());
+        }
+        lower = c.is_lowercase();
+        if let (true, Some(word)) = (c.is_alphanumeric(), words.last_mut()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words
+        .iter()
+        .filter_map(|word| {
+            let starts = [4, 5]
+                .into_iter()
+                .filter_map(|length| word.get(..length).filter(|start| start.len() < word.len()));
+            Some((key(word, stop)?, starts.map(stem).collect()))
+        })
+        .collect()
+}
+
+/// The key of a word; `None` for one that tells nothing.
+fn key(word: &str, stop: &[u64]) -> Option<u64> {
+    // Short words are numbers, or they tell nothing.
+    if word.len() < 3 && !word.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let key = stem(word);
+    stop.binary_search(&key).is_err().then_some(key)
+}
+
+/// Plural and singular, and everything behind the sixth character, are one word.
+fn stem(word: &str) -> u64 {
+    let (stem, ending) = match word.as_bytes() {
+        [.., b'i', b'e', b's'] if word.len() > 4 => (word.len() - 3, "y"),
+        [.., before, b's'] if word.len() > 3 && *before != b's' => (word.len() - 1, ""),
+        _ => (word.len(), ""),
+    };
+    let chars = word
+        .get(..stem)
+        .unwrap_or(word)
+        .chars()
+        .chain(ending.chars());
+    if word.is_ascii() {
+        return hash(chars.map(|c| c.to_ascii_lowercase()).take(6));
+    }
+    hash(chars.flat_map(char::to_lowercase).take(6))
+}
+
+/// FNV-1a: the same on every machine and in every run.
+fn hash(chars: impl Iterator<Item = char>) -> u64 {
+    chars.fold(0xcbf2_9ce4_8422_2325, |hash, c| {
+        (hash ^ u64::from(u32::from(c))).wrapping_mul(0x0100_0000_01b3)
+    })
+}
