@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, ModelFact, ModelSettings};
+use super::{Class, ModelFact, ModelSettings, prose};
 use crate::chat;
 
 /// What is known of a request while it is rewritten.
@@ -29,20 +29,9 @@ impl Context<'_> {
         self.labels.iter().any(|set| **set == *label)
     }
 
-    /// The model's family; empty where unknown.
-    pub(crate) fn family(&self) -> &str {
-        self.model.map_or("", |model| &model.family)
-    }
-
-    /// Tokens that a text of so many characters is likely to have.
-    pub(crate) fn tokens(&self, chars: usize) -> u32 {
-        let per_token = self.chars_per_token();
-        (chars as f32 / per_token).ceil() as u32
-    }
-
-    /// Characters that are likely to fit into so many tokens.
-    pub(crate) fn chars(&self, tokens: u32) -> usize {
-        (tokens as f32 * self.chars_per_token()) as usize
+    /// Tokens of a text, rather too many than too few.
+    pub(crate) fn text_tokens(&self, text: &str) -> u32 {
+        prose::tokens(text, self.chars_per_token()).ceil() as u32
     }
 
     /// Tokens that a prompt may have: the context, as far as policy and model allow, without what is kept free for
@@ -57,7 +46,7 @@ impl Context<'_> {
         Some(context.saturating_sub(reserve.min(context / 2)))
     }
 
-    fn chars_per_token(&self) -> f32 {
+    pub(crate) fn chars_per_token(&self) -> f32 {
         let learned = self.model.map(|model| model.chars_per_token);
         learned.unwrap_or(ModelFact::CHARS_PER_TOKEN).max(0.5)
     }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::Change;
 use crate::chat::{Content, Message, Part, Request, Role, Tool};
 
@@ -107,6 +109,23 @@ impl<'a> Rewriter<'a> {
         true
     }
 
+    /// [`Self::edit`] for all messages of a role.
+    pub(crate) fn edit_all(
+        &mut self,
+        role: Role,
+        what: &str,
+        mut edit: impl FnMut(&str) -> Option<String>,
+    ) {
+        for index in 0..self.messages.len() {
+            if self
+                .message(index)
+                .is_some_and(|message| message.role == role)
+            {
+                self.edit(index, what, &mut edit);
+            }
+        }
+    }
+
     /// Gives a message another text. Images stay; several texts become one, in the place of the first.
     pub(crate) fn set_text(
         &mut self,
@@ -194,6 +213,20 @@ impl<'a> Rewriter<'a> {
         self.insert(index, message, what);
     }
 
+    /// Makes one message of the one at `index` and the one behind it.
+    pub(crate) fn merge(&mut self, index: usize, message: Message, what: impl Into<String>) {
+        if index + 1 >= self.messages.len() {
+            return;
+        }
+        let second = self.messages.remove(index + 1);
+        if let Some(first) = self.messages.get_mut(index) {
+            let before = chars(&first.content) + chars(&second.content);
+            let after = chars(&message.content);
+            *first = Cow::Owned(message);
+            self.note(format!("messages[{index}]"), what.into(), before, after);
+        }
+    }
+
     /// Takes a message out.
     pub(crate) fn remove(&mut self, index: usize, what: impl Into<String>) {
         if index < self.messages.len() {
@@ -223,31 +256,9 @@ impl<'a> Rewriter<'a> {
         &self.tools
     }
 
-    /// Keeps the tools that `keep` wants.
-    pub(crate) fn retain_tools(
-        &mut self,
-        mut keep: impl FnMut(&Tool) -> bool,
-        what: impl Into<String>,
-    ) {
-        let kept: Vec<Tool> = self
-            .tools
-            .iter()
-            .filter(|tool| keep(tool))
-            .cloned()
-            .collect();
-        if kept.len() < self.tools.len() {
-            self.set_tools(kept, what);
-        }
-    }
-
     /// Offers other tools. The trace counts their definitions' characters.
     pub(crate) fn set_tools(&mut self, tools: Vec<Tool>, what: impl Into<String>) {
-        let size = |tools: &[Tool]| -> usize {
-            tools
-                .iter()
-                .map(|tool| tool.definition.to_string().chars().count())
-                .sum()
-        };
+        let size = |tools: &[Tool]| tools.iter().map(|tool| json_chars(&tool.definition)).sum();
         let (before, after) = (size(&self.tools), size(&tools));
         self.tools = Cow::Owned(tools);
         self.note("tools".to_owned(), what.into(), before, after);
@@ -306,5 +317,21 @@ fn chars(content: &Content) -> usize {
     match content {
         Content::Text(text) => text.chars().count(),
         Content::Parts(_) => content.text().chars().count(),
+    }
+}
+
+/// Characters of a value as compact JSON, escapes left out of account.
+fn json_chars(value: &Value) -> usize {
+    match value {
+        Value::Null => 4,
+        Value::Bool(value) => 5 - usize::from(*value),
+        Value::Number(number) => number.to_string().len(),
+        Value::String(text) => 2 + text.chars().count(),
+        Value::Array(items) => 1 + items.iter().map(|item| 1 + json_chars(item)).sum::<usize>(),
+        Value::Object(fields) => {
+            let field =
+                |(name, value): (&String, &Value)| 4 + name.chars().count() + json_chars(value);
+            1 + fields.iter().map(field).sum::<usize>()
+        }
     }
 }

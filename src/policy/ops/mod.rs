@@ -5,9 +5,25 @@
 //! model's prefix cache stays good. One that must look further says so in [`Operation::unstable`]. Applied to its own
 //! result it changes nothing more.
 
+mod append;
+mod cap;
+mod condense;
+mod freeze_clock;
+mod merge_turns;
+mod move_block;
+mod prepend;
+mod remove_phrases;
+mod repack_context;
+mod replace;
+mod set_system;
+mod shorten;
+mod soft_switch;
 mod strip_block;
+mod target;
 
 use std::fmt;
+
+use target::{ORIGIN, TARGET, Target, drop_empty_system, target};
 
 use super::{
     Rewriter,
@@ -20,10 +36,27 @@ use super::{
 use crate::{chat::Role, problem::Problem};
 
 #[cfg(test)]
+mod laws;
+#[cfg(test)]
 mod tests;
 
 /// Every operation, in the order of the reference.
-pub(crate) const ALL: &[&Description] = &[&strip_block::DESCRIPTION];
+pub(crate) const ALL: &[&Description] = &[
+    &strip_block::DESCRIPTION,
+    &remove_phrases::DESCRIPTION,
+    &replace::DESCRIPTION,
+    &shorten::DESCRIPTION,
+    &condense::DESCRIPTION,
+    &repack_context::DESCRIPTION,
+    &cap::DESCRIPTION,
+    &freeze_clock::DESCRIPTION,
+    &move_block::DESCRIPTION,
+    &set_system::DESCRIPTION,
+    &prepend::DESCRIPTION,
+    &append::DESCRIPTION,
+    &soft_switch::DESCRIPTION,
+    &merge_turns::DESCRIPTION,
+];
 
 /// What is known of an operation before any rule uses it.
 #[derive(Debug)]

@@ -38,7 +38,7 @@ fn names_are_unique() {
     assert_eq!(names.len(), ALL.len());
 }
 
-fn compile(op: &Description, rule: &str) -> Box<dyn Operation> {
+pub(super) fn compile(op: &Description, rule: &str) -> Box<dyn Operation> {
     let text = format!("id = \"example\"\non = [\"*\"]\n{rule}\n");
     let mut sources = Sources::default();
     sources.add("example", text.as_str());
@@ -58,7 +58,7 @@ fn compile(op: &Description, rule: &str) -> Box<dyn Operation> {
     rule.unwrap()
 }
 
-fn request(json: &str) -> chat::Request {
+pub(super) fn request(json: &str) -> chat::Request {
     let mut body: Value =
         serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"));
     if body.get("model").is_none() {
@@ -67,7 +67,11 @@ fn request(json: &str) -> chat::Request {
     openai::decode_chat(body.to_string().as_bytes()).unwrap()
 }
 
-fn apply(operation: &dyn Operation, request: &chat::Request, class: Class) -> chat::Request {
+pub(super) fn apply(
+    operation: &dyn Operation,
+    request: &chat::Request,
+    class: Class,
+) -> chat::Request {
     let facts = Facts::example();
     let mut rewriter = Rewriter::new(request);
     let settings = ModelSettings::default();

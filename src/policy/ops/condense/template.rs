@@ -1,0 +1,120 @@
+//! Templates with named parts.
+
+use super::parts::{self, Part};
+
+/// A template: lines of text and parts.
+#[derive(Debug)]
+pub(super) struct Template {
+    lines: Vec<Vec<Piece>>,
+    parts: Vec<Named>,
+}
+
+#[derive(Debug)]
+struct Named {
+    name: String,
+    part: Part,
+    optional: bool,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Text(String),
+    /// A place in `parts`.
+    Part(usize),
+}
+
+impl Template {
+    /// Reads a template.
+    ///
+    /// # Errors
+    ///
+    /// The name of a part that nobody knows.
+    pub(super) fn parse(text: &str, own: &[(String, Part)]) -> Result<Self, String> {
+        let mut template = Self {
+            lines: Vec::new(),
+            parts: Vec::new(),
+        };
+        // The line break behind the opening quotes of a TOML string is no part of it.
+        for line in text.trim().split('\n') {
+            let mut pieces = Vec::new();
+            let mut rest = line;
+            while let Some((before, name, optional, after)) = placeholder(rest) {
+                let own = own
+                    .iter()
+                    .find(|(own, _)| own == name)
+                    .map(|(_, part)| part.clone());
+                let part = own
+                    .or_else(|| parts::known(name))
+                    .ok_or_else(|| name.to_owned())?;
+                pieces.push(Piece::Text(before.to_owned()));
+                let place = template.parts.iter().position(|part| part.name == name);
+                let place = place.unwrap_or_else(|| {
+                    template.parts.push(Named {
+                        name: name.to_owned(),
+                        part,
+                        optional,
+                    });
+                    template.parts.len() - 1
+                });
+                pieces.push(Piece::Part(place));
+                rest = after;
+            }
+            pieces.push(Piece::Text(rest.to_owned()));
+            template.lines.push(pieces);
+        }
+        Ok(template)
+    }
+
+    /// Cuts the parts out of a prompt.
+    ///
+    /// # Errors
+    ///
+    /// The name of one that is not there.
+    pub(super) fn cut(&self, prompt: &str) -> Result<Vec<Option<String>>, &str> {
+        self.parts
+            .iter()
+            .map(|named| match named.part.cut(prompt) {
+                None if !named.optional => Err(named.name.as_str()),
+                part => Ok(part.map(str::to_owned)),
+            })
+            .collect()
+    }
+
+    /// Puts the parts in; a line whose part is missing is left out.
+    pub(super) fn fill(&self, parts: &[Option<String>]) -> String {
+        let mut filled = String::new();
+        for line in &self.lines {
+            let pieces: Option<Vec<&str>> = line
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Text(text) => Some(text.as_str()),
+                    Piece::Part(place) => parts.get(*place)?.as_deref(),
+                })
+                .collect();
+            if let Some(pieces) = pieces {
+                filled.extend(pieces);
+                filled.push('\n');
+            }
+        }
+        filled.trim().to_owned()
+    }
+}
+
+/// The first `{name}` or `{name?}`: the text before it, the name, whether it may be missing, the text behind it.
+fn placeholder(text: &str) -> Option<(&str, &str, bool, &str)> {
+    let mut at = 0;
+    loop {
+        let open = at + text.get(at..)?.find('{')?;
+        at = open + 1;
+        let inside = text.get(at..)?;
+        let end = inside.find(|c: char| !(c.is_ascii_lowercase() || c == '_'))?;
+        let (name, behind) = inside.split_at_checked(end)?;
+        let (optional, behind) = match behind.strip_prefix('?') {
+            Some(behind) => (true, behind),
+            None => (false, behind),
+        };
+        if let (false, Some(after)) = (name.is_empty(), behind.strip_prefix('}')) {
+            return Some((text.get(..open)?, name, optional, after));
+        }
+    }
+}
