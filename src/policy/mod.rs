@@ -19,6 +19,7 @@ pub mod live;
 mod matching;
 mod model;
 mod ops;
+mod prose;
 mod record;
 mod rewrite;
 mod rewriter;
@@ -27,7 +28,9 @@ mod sample;
 mod set;
 mod settings;
 pub mod shipped;
+mod tools;
 mod trace;
+mod trim;
 
 pub use class::{Class, ClassGlob};
 pub use compile::{Compiled, Platform, Source};

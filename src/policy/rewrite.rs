@@ -8,8 +8,17 @@ use super::{
     matching::Signals,
     record::{self, Recorder},
     set::Rewrite,
+    tools, trim,
 };
 use crate::chat::Request;
+
+type Limit = fn(&mut Rewriter<'_>, &Context<'_>);
+
+/// The limits of a model's settings, in the order in which they are kept, under the names of their keys.
+const LIMITS: [(Stage, &str, Limit); 2] = [
+    (Stage::Tools, "tools", tools::apply),
+    (Stage::Trim, "history", trim::apply),
+];
 
 /// What the stages make of a request.
 #[derive(Debug, Default)]
@@ -38,6 +47,11 @@ impl Set {
                 continue;
             }
             if !apply(rewrite, &mut rewriter, context, recorder) {
+                return Rewritten::default();
+            }
+        }
+        for (stage, name, limit) in LIMITS {
+            if !stay_within(stage, name, limit, &mut rewriter, context, recorder) {
                 return Rewritten::default();
             }
         }
@@ -80,6 +94,33 @@ fn apply(
         Ok((changes, _)) => recorder.rule(Stage::Rewrite, rule, StepOutcome::Applied { changes }),
     }
     true
+}
+
+/// `false` where it failed.
+fn stay_within(
+    stage: Stage,
+    name: &str,
+    limit: Limit,
+    rewriter: &mut Rewriter<'_>,
+    context: &Context<'_>,
+    recorder: &mut Recorder,
+) -> bool {
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        limit(rewriter, context);
+        rewriter.take_changes().0
+    }));
+    match result {
+        Ok(changes) if changes.is_empty() => true,
+        Ok(changes) => {
+            recorder.step(stage, name.into(), None, StepOutcome::Applied { changes });
+            true
+        }
+        Err(panic) => {
+            let why = format!("internal error: {}", record::message(&*panic));
+            recorder.step(stage, name.into(), None, StepOutcome::Failed { why });
+            false
+        }
+    }
 }
 
 fn plural(count: usize) -> String {
