@@ -66,14 +66,15 @@ impl Compiler<'_> {
             family: self.globs(&table, "family"),
             headers: headers(&table),
             classes: table.classes("class"),
-            labels: self.labels(&table),
+            labels: self.labels(&table, "labels"),
+            any_label: self.labels(&table, "any_label"),
         })
     }
 
     fn known_by_then(&mut self, table: &Table<'_>, stage: Stage) {
         let too_early: &[&str] = match stage {
-            Stage::Classify => &["class", "labels"],
-            Stage::Label => &["labels"],
+            Stage::Classify => &["class", "labels", "any_label"],
+            Stage::Label => &["labels", "any_label"],
             Stage::Later => &[],
         };
         for key in too_early.iter().filter(|key| table.get(key).is_some()) {
@@ -82,8 +83,8 @@ impl Compiler<'_> {
         }
     }
 
-    fn labels(&mut self, table: &Table<'_>) -> Vec<Arc<str>> {
-        let labels = table.texts("labels");
+    fn labels(&mut self, table: &Table<'_>, key: &str) -> Vec<Arc<str>> {
+        let labels = table.texts(key);
         self.label_uses.extend(
             labels
                 .iter()

@@ -107,4 +107,9 @@ pub const CONDITION: &[Key] = &[
         Kind::Texts,
         "All of these labels are set. Not in [[classify]] and [[label]].",
     ),
+    Key::optional(
+        "any_label",
+        Kind::Texts,
+        "At least one of these labels is set. Not in [[classify]] and [[label]].",
+    ),
 ];

@@ -30,6 +30,7 @@ pub(crate) struct Condition {
     pub(crate) headers: Vec<(String, Vec<Glob>)>,
     pub(crate) classes: Vec<ClassGlob>,
     pub(crate) labels: Vec<Arc<str>>,
+    pub(crate) any_label: Vec<Arc<str>>,
 }
 
 /// From the first to the second, both included.
@@ -105,6 +106,14 @@ impl Condition {
             .all(|label| signals.labels.contains(label))
         {
             return Some("labels");
+        }
+        if !self.any_label.is_empty()
+            && !self
+                .any_label
+                .iter()
+                .any(|label| signals.labels.contains(label))
+        {
+            return Some("any_label");
         }
         self.words_unmet(signals)
             .or_else(|| self.names_unmet(signals))
@@ -210,6 +219,7 @@ impl Condition {
                     .find(|label| !signals.labels.contains(label));
                 format!("the label {} is not set", missing.map_or("", |label| label))
             }
+            "any_label" => format!("none of the labels {} is set", self.any_label.join(", ")),
             "last_user_has" => missing(
                 &self.last_user.has,
                 "the last user message's own words",
@@ -360,6 +370,12 @@ impl Condition {
                 mine.covers(*theirs)
             })
             && self.labels.iter().all(|label| other.labels.contains(label))
+            && (any(&self.any_label, &other.any_label, &|mine, theirs| {
+                mine == theirs
+            }) || other
+                .labels
+                .iter()
+                .any(|label| self.any_label.contains(label)))
     }
 }
 
