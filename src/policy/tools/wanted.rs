@@ -86,7 +86,7 @@ impl Words {
     fn read(&mut self, message: &Message) -> Vec<usize> {
         let mut words = Vec::new();
         let mut read = |text: &str| {
-            for key in ends(text).into_iter().flat_map(prose::keys) {
+            for key in ends(own_words(text)).into_iter().flat_map(prose::keys) {
                 let next = self.found.len();
                 let number = *self.numbers.entry(key).or_insert(next);
                 if number == next {
@@ -157,6 +157,14 @@ impl Words {
             1.0
         }
     }
+}
+
+/// A message behind what Open WebUI puts before the question: file names and ids ask for no tool.
+fn own_words(text: &str) -> &str {
+    const CLOSING: [&str; 3] = ["</context>", "</attached_files>", "</memory_context>"];
+    let end = |tag: &&str| Some(text.rfind(*tag)? + tag.len());
+    let from = CLOSING.iter().filter_map(end).max().unwrap_or(0);
+    text.get(from..).unwrap_or_default()
 }
 
 /// Where the question may be: either end of a long text, only the end where documents come first.
