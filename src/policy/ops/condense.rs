@@ -36,13 +36,13 @@ const PART: &[Key] = &[
 pub(super) const DESCRIPTION: Description = Description {
     name: "condense",
     summary: "Replaces a known task prompt by a short one, with parts cut out of the original.",
-    details: "`{name}` in the template stands for a part: `{chat_history}`, `{type}` and `{text}` (autocomplete), \
-`{prompt}` and `{responses}` (several answers made one), `{tools}` (choice of tools), `{message}` (emoji), \
-`{previous_summary}`, `{messages}` and `{recent_messages}` (compaction), `{memories}` and `{conversation}` (memory \
-review), `{date}` (today's date), `{language}` (the line of the original that says which language to write in), or one \
-of `parts`. Other braces are text. A line with `{name?}` is left out where the part is missing; where any other part is \
-missing the message stays as it is and the trace says why. Parts that are too long for the model's context lose their \
-middle.",
+    details: "`{name}` in the template stands for a part: `{chat_history}`, `{type}` and `{text}` (autocomplete), `{prompt}` and \
+`{responses}` (several answers made one), `{tools}` (choice of tools), `{message}` (emoji), `{previous_summary}`, \
+`{messages}` and `{recent_messages}` (compaction), `{memories}` and `{conversation}` (memory review), `{date}` \
+(today's date), `{language}` (the line of the original that says which language to write in), or one of `parts`. \
+Other braces are text. A line with `{name?}` is left out where the part is missing or empty; where any other part is \
+missing the message stays as it is and the trace says why. Parts that are too long for the model's context lose \
+their middle.",
     keys: &[
         Key::required("template", Kind::Text, "The short prompt."),
         Key::optional(

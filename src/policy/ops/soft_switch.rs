@@ -3,7 +3,15 @@
 use super::{Description, Example, Operation};
 use crate::{
     chat::Role,
-    policy::{Rewriter, context::Context, file::table::Table, prose},
+    policy::{
+        Rewriter,
+        context::Context,
+        file::{
+            keys::{Key, Kind},
+            table::Table,
+        },
+        prose,
+    },
     problem::Problem,
 };
 
@@ -16,7 +24,11 @@ pub(super) const DESCRIPTION: Description = Description {
     details: "The last one in the conversation counts; `/nothink` is another spelling. A switch stands alone at the \
 beginning or the end of a line; within a sentence, in code and in quoted documents it is part of the text. A message \
 that is nothing but a switch keeps it.",
-    keys: &[],
+    keys: &[Key::optional(
+        "otherwise",
+        Kind::Bool,
+        "Whether the model thinks where nobody typed a switch; default what client and profile say.",
+    )],
     examples: &[
         Example {
             title: "the switch goes, the question stays",
@@ -44,10 +56,14 @@ that is nothing but a switch keeps it.",
 };
 
 #[derive(Debug)]
-struct SoftSwitch;
+struct SoftSwitch {
+    otherwise: Option<bool>,
+}
 
-fn compile(_: &Table<'_>, _: &mut Vec<Problem>) -> Option<Box<dyn Operation>> {
-    Some(Box::new(SoftSwitch))
+fn compile(table: &Table<'_>, _: &mut Vec<Problem>) -> Option<Box<dyn Operation>> {
+    Some(Box::new(SoftSwitch {
+        otherwise: table.bool("otherwise"),
+    }))
 }
 
 impl Operation for SoftSwitch {
@@ -61,7 +77,9 @@ impl Operation for SoftSwitch {
             last = Some(switch);
             (!rest.is_empty()).then_some(rest)
         });
-        if let Some(thinking) = last {
+        // An earlier rule may have read and removed a switch.
+        let typed = last.or(request.thinking());
+        if let Some(thinking) = typed.or(self.otherwise) {
             request.set_thinking(thinking);
         }
     }

@@ -75,6 +75,7 @@ impl Template {
             .iter()
             .map(|named| match named.part.cut(prompt) {
                 None if !named.optional => Err(named.name.as_str()),
+                Some("") if named.optional => Ok(None),
                 part => Ok(part.map(str::to_owned)),
             })
             .collect()
