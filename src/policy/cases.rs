@@ -79,9 +79,9 @@ impl Compiled {
 }
 
 impl Case {
-    pub(super) fn compile(items: &[Item<'_>], problems: &mut Vec<Problem>) -> Vec<Self> {
-        let tests = items.iter().filter(|item| item.kind == "test");
+    pub(super) fn compile(tests: &[&Item<'_>], problems: &mut Vec<Problem>) -> Vec<Self> {
         tests
+            .iter()
             .filter_map(|item| Self::read(item, problems))
             .collect()
     }

@@ -12,16 +12,46 @@ use super::Source;
 type Shipped = (&'static str, &'static str);
 
 /// The shipped rule files.
-const RULES: &[Shipped] = &[(
-    "10-open-webui.toml",
-    include_str!("../../rules/10-open-webui.toml"),
-)];
+const RULES: &[Shipped] = &[
+    (
+        "10-open-webui.toml",
+        include_str!("../../rules/10-open-webui.toml"),
+    ),
+    (
+        "20-system-prompts.toml",
+        include_str!("../../rules/20-system-prompts.toml"),
+    ),
+    (
+        "30-history.toml",
+        include_str!("../../rules/30-history.toml"),
+    ),
+    (
+        "40-context.toml",
+        include_str!("../../rules/40-context.toml"),
+    ),
+    ("60-tasks.toml", include_str!("../../rules/60-tasks.toml")),
+    ("70-agents.toml", include_str!("../../rules/70-agents.toml")),
+];
 
 /// The shipped policy files.
-const POLICIES: &[Shipped] = &[(
-    "10-default.toml",
-    include_str!("../../policies/10-default.toml"),
-)];
+const POLICIES: &[Shipped] = &[
+    (
+        "10-families.toml",
+        include_str!("../../policies/10-families.toml"),
+    ),
+    (
+        "15-tasks.toml",
+        include_str!("../../policies/15-tasks.toml"),
+    ),
+    (
+        "20-rk3588.toml",
+        include_str!("../../policies/20-rk3588.toml"),
+    ),
+    (
+        "30-rk3576.toml",
+        include_str!("../../policies/30-rk3576.toml"),
+    ),
+];
 
 /// A file or directory that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +85,7 @@ fn shipped(kind: &str, (name, text): Shipped, is_policy: bool) -> Source {
         path: format!("{kind}/{name} (shipped)").into(),
         text: text.to_owned(),
         is_policy,
+        is_shipped: true,
     }
 }
 
@@ -143,10 +174,15 @@ fn read(path: &Path) -> Result<Source, Unreadable> {
         Some("policies") => true,
         _ => is_policy(&text),
     };
+    let is_shipped = RULES
+        .iter()
+        .chain(POLICIES)
+        .any(|(_, shipped)| *shipped == text);
     Ok(Source {
         path: path.display().to_string().into(),
         text,
         is_policy,
+        is_shipped,
     })
 }
 

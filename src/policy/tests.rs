@@ -21,6 +21,7 @@ fn set(rules: &str, policies: &str) -> Set {
         path: path.into(),
         text: format!("schema = 1\n{text}"),
         is_policy,
+        is_shipped: false,
     };
     let files = [
         file("rules/a.toml", rules, false),

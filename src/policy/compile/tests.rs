@@ -46,6 +46,7 @@ fn files(text: &str) -> Vec<Source> {
                 path: path.trim().into(),
                 text: String::new(),
                 is_policy: path.starts_with("policies/"),
+                is_shipped: false,
             }),
             (None, Some(file)) => file.text.push_str(line),
             (None, None) => panic!("a line before the first path"),
