@@ -18,7 +18,10 @@ lint: tools
 bench: tools
 	cargo bench --locked --bench gateway
 
-# The JSON Schemas for editors, from the types that read the files.
+# The JSON Schemas for editors and the reference, from the code that reads the files.
 schemas: tools
-	cargo run --quiet --locked -- schema config > docs/schema/config.schema.json.new
-	mv docs/schema/config.schema.json.new docs/schema/config.schema.json
+	cargo build --quiet --locked
+	target/debug/rkgate schema config > docs/schema/config.schema.json
+	target/debug/rkgate schema rules > rules/rules.schema.json
+	target/debug/rkgate schema policies > policies/policies.schema.json
+	target/debug/rkgate schema reference > docs/policy-reference.md

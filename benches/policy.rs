@@ -27,6 +27,7 @@ fn main() {
         path: "rules/90-local.toml".into(),
         text: user_rules(500),
         is_policy: false,
+        is_shipped: false,
     });
     let large = compile(&more);
     report("compile the shipped set", 30_000.0, || {

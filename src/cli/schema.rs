@@ -8,7 +8,10 @@ use std::{
 use clap::{Args, ValueEnum};
 
 use super::{Failure, code};
-use crate::{config, policy::file::schema};
+use crate::{
+    config,
+    policy::{self, file::schema},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -25,6 +28,8 @@ enum Of {
     Rules,
     /// policies/*.toml.
     Policies,
+    /// Both, with every operation, as a page to read.
+    Reference,
 }
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
@@ -32,6 +37,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, Failure> {
         Of::Config => serde_json::to_string_pretty(&config::schema()),
         Of::Rules => serde_json::to_string_pretty(&schema::rules()),
         Of::Policies => serde_json::to_string_pretty(&schema::policies()),
+        Of::Reference => {
+            write!(io::stdout(), "{}", policy::reference())?;
+            return Ok(ExitCode::SUCCESS);
+        }
     };
     let json =
         json.map_err(|error| Failure::because(code::SOFTWARE, "cannot write JSON", &error))?;

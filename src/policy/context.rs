@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Class, ModelFact, ModelSettings, prose};
+use super::{ModelFact, ModelSettings, prose};
 use crate::chat;
 
 /// What is known of a request while it is rewritten.
@@ -10,8 +10,6 @@ use crate::chat;
 pub(crate) struct Context<'a> {
     /// The request as it came.
     pub(crate) original: &'a chat::Request,
-    /// What it is for.
-    pub(crate) class: Class,
     /// What else is known of it.
     pub(crate) labels: &'a [Arc<str>],
     /// The model that will answer; `None` where nothing is known of it.

@@ -73,7 +73,6 @@ impl Set {
             None => {
                 let context = Context {
                     original: input.request,
-                    class,
                     labels: &signals.labels,
                     model: fact,
                     settings,

@@ -77,7 +77,6 @@ pub(super) fn apply(
     let settings = ModelSettings::default();
     let context = Context {
         original: request,
-        class,
         labels: &[],
         model: facts.models.first(),
         settings: &settings,

@@ -23,6 +23,7 @@ fn compile(local: &str, platform: Platform) -> Set {
         path: path.into(),
         text,
         is_policy,
+        is_shipped: false,
     };
     let files = [
         file("rules/10-a.toml", SHIPPED.to_owned(), false),

@@ -40,7 +40,6 @@ fn diet(request: &Request, max_tokens: u32, on_excess: Excess) -> Request {
     };
     let context = Context {
         original: request,
-        class: Class::Chat,
         labels: &[],
         model: facts.models.first(),
         settings: &settings,
@@ -117,7 +116,6 @@ fn they_fit_and_keep_their_order() {
     let settings = ModelSettings::default();
     let context = Context {
         original: &request,
-        class: Class::Chat,
         labels: &[],
         model: facts.models.first(),
         settings: &settings,

@@ -107,7 +107,6 @@ fn limited(request: &Request, chars_per_token: f32) -> Request {
     };
     let context = Context {
         original: request,
-        class: Class::Chat,
         labels: &[],
         model: facts.models.first(),
         settings: &settings,
@@ -194,7 +193,6 @@ fn definitions_of_tools_are_not_underestimated() {
     let settings = ModelSettings::default();
     let context = Context {
         original: &request,
-        class: Class::Chat,
         labels: &[],
         model: facts.models.first(),
         settings: &settings,

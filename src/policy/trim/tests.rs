@@ -40,7 +40,6 @@ fn trim(request: &Request, settings: &ModelSettings) -> Request {
     facts.models[0].context = Some(1_000_000);
     let context = Context {
         original: request,
-        class: Class::Chat,
         labels: &[],
         model: facts.models.first(),
         settings,
