@@ -114,7 +114,10 @@ mod tests {
         for (file, now) in made {
             let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
             let committed = std::fs::read_to_string(path).unwrap_or_default();
-            assert!(committed == now, "{file} is not current: run `make schemas`");
+            assert!(
+                committed == now,
+                "{file} is not current: run `make schemas`"
+            );
         }
     }
 }

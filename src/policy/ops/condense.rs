@@ -155,6 +155,10 @@ impl Operation for Condense {
         let mut missing = "message";
         for index in candidates {
             let text = request.text(index);
+            if self.template.is_filled(&text) {
+                request.leave("the prompt is condensed already");
+                return;
+            }
             match self.template.cut(&text) {
                 Ok(parts) => {
                     let budget = self.budget(request, index, context);

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::tests::{apply, compile, request};
 use super::*;
-use crate::{chat::Request, policy::Class};
+use crate::chat::Request;
 
 /// Rules with which the laws are tried: those of the examples and some that do more.
 static RULES: LazyLock<Vec<(&'static str, Box<dyn Operation>)>> = LazyLock::new(rules);
@@ -126,8 +126,8 @@ proptest! {
     fn a_second_time_changes_nothing(messages in conversation()) {
         let request = decoded(&messages);
         for (name, rule) in RULES.iter() {
-            let once = apply(&**rule, &request, Class::Chat);
-            prop_assert_eq!(&apply(&**rule, &once, Class::Chat), &once, "{}", name);
+            let once = apply(&**rule, &request);
+            prop_assert_eq!(&apply(&**rule, &once), &once, "{}", name);
         }
     }
 
@@ -135,7 +135,7 @@ proptest! {
     fn the_last_question_and_the_results_of_calls_stay(messages in conversation()) {
         let request = decoded(&messages);
         for (name, rule) in RULES.iter() {
-            let rewritten = apply(&**rule, &request, Class::Chat);
+            let rewritten = apply(&**rule, &request);
             prop_assert_eq!(results(&rewritten), results(&request), "{}", name);
             let last = rewritten.messages.last().unwrap();
             prop_assert_eq!(last.role, Role::User, "{}", name);
@@ -158,8 +158,8 @@ proptest! {
             if rule.unstable().is_some() || *name == "condense" {
                 continue;
             }
-            let short = apply(&**rule, &decoded(&messages), Class::Chat);
-            let long = apply(&**rule, &decoded(&longer), Class::Chat);
+            let short = apply(&**rule, &decoded(&messages));
+            let long = apply(&**rule, &decoded(&longer));
             prop_assert!(long.messages.starts_with(&short.messages), "{}", name);
         }
     }

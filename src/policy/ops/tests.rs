@@ -19,13 +19,9 @@ fn examples_hold() {
             let rule = compile(op, example.rule);
             let before = request(example.before);
             let after = request(example.after);
-            let class = Class::parse(example.class).unwrap();
-            assert_eq!(apply(&*rule, &before, class), after, "{title}");
-            assert_eq!(
-                apply(&*rule, &after, class),
-                after,
-                "{title}: a second time"
-            );
+            assert!(Class::parse(example.class).is_some(), "{title}");
+            assert_eq!(apply(&*rule, &before), after, "{title}");
+            assert_eq!(apply(&*rule, &after), after, "{title}: a second time");
         }
     }
 }
@@ -67,11 +63,7 @@ pub(super) fn request(json: &str) -> chat::Request {
     openai::decode_chat(body.to_string().as_bytes()).unwrap()
 }
 
-pub(super) fn apply(
-    operation: &dyn Operation,
-    request: &chat::Request,
-    class: Class,
-) -> chat::Request {
+pub(super) fn apply(operation: &dyn Operation, request: &chat::Request) -> chat::Request {
     let facts = Facts::example();
     let mut rewriter = Rewriter::new(request);
     let settings = ModelSettings::default();

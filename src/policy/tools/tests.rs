@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     chat::Request,
-    policy::{Class, Facts, ModelSettings, ToolLimits},
+    policy::{Facts, ModelSettings, ToolLimits},
     wire::openai,
 };
 

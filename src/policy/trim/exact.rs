@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 use super::*;
 use crate::{
     chat::{Content, Part, Request},
-    policy::{Class, Excess, Facts, History, ModelFact, ModelSettings, ToolLimits, tools},
+    policy::{Excess, Facts, History, ModelFact, ModelSettings, ToolLimits, tools},
     wire::openai,
 };
 

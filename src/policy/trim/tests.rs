@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     chat::{self, Request},
-    policy::{Class, Facts, History, ModelSettings},
+    policy::{Facts, History, ModelSettings},
     wire::openai,
 };
 

@@ -81,6 +81,45 @@ impl Template {
             .collect()
     }
 
+    /// Whether a prompt looks as if it came of this template: it has the template's own words, in their order, at its
+    /// ends and between the parts. What is quoted in such a prompt is not cut out once more.
+    pub(super) fn is_filled(&self, prompt: &str) -> bool {
+        let needed = self
+            .lines
+            .iter()
+            .filter(|line| !line.iter().any(|piece| self.may_be_missing(piece)));
+        let words: Vec<&Piece> = needed.flatten().collect();
+        let mut rest = prompt.trim();
+        let mut any = false;
+        for (place, piece) in words.iter().enumerate() {
+            let Piece::Text(own) = piece else {
+                continue;
+            };
+            let own = own.trim();
+            let found = match () {
+                () if own.is_empty() => continue,
+                () if place == 0 => rest.starts_with(own).then_some(0),
+                () if place + 1 == words.len() => {
+                    rest.ends_with(own).then(|| rest.len() - own.len())
+                }
+                () => rest.find(own),
+            };
+            let Some(behind) = found.and_then(|at| rest.get(at + own.len()..)) else {
+                return false;
+            };
+            rest = behind;
+            any = true;
+        }
+        any
+    }
+
+    fn may_be_missing(&self, piece: &Piece) -> bool {
+        match piece {
+            Piece::Text(_) => false,
+            Piece::Part(place) => self.parts.get(*place).is_some_and(|part| part.optional),
+        }
+    }
+
     /// Puts the parts in; a line whose part is missing is left out.
     pub(super) fn fill(&self, parts: &[Option<String>]) -> String {
         let mut filled = String::new();

@@ -59,6 +59,18 @@ fn a_line_with_a_missing_optional_part_is_left_out() {
     assert_eq!(template.fill(&parts), "{type}\nJSON: {\"a\": [{}]}");
 }
 
+#[test]
+fn a_filled_template_is_known_again_whatever_it_quotes() {
+    let template =
+        Template::parse("Chat:\n{chat_history}\n{language?}\nWrite a title.", &[]).unwrap();
+    let filled = template.fill(&[
+        Some("USER: <chat_history>\nx\n</chat_history>".to_owned()),
+        None,
+    ]);
+    assert!(template.is_filled(&filled));
+    assert!(!template.is_filled("Write a title.\nChat:\n<chat_history>\nx\n</chat_history>"));
+}
+
 /// The parts of every task prompt as Open WebUI sends it.
 #[test]
 fn real_prompts_have_their_parts() {
