@@ -3,7 +3,10 @@
 //! The gateway process never loads librkllmrt.so; one worker process per resident model does (`worker/`).
 //! This file is the border: the gateway uses [`Engine`], [`Job`] and [`Run`] and nothing else of this room.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::chat;
 
@@ -20,6 +23,30 @@ pub struct Job {
     pub sampling: chat::Sampling,
     /// Limit of generated tokens; capped by what the context leaves.
     pub max_tokens: Option<u32>,
+    /// Its place among the others that want the NPU.
+    pub queue: QueueClass,
+}
+
+/// Where a job stands among those that want the NPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueClass {
+    /// The class's name, for logs and metrics, e.g. `chat`.
+    pub name: Arc<str>,
+    /// 0 is the most urgent.
+    pub urgency: u8,
+    /// When the answer has to be there; nothing is too late where there is none.
+    pub deadline: Option<Instant>,
+}
+
+impl Default for QueueClass {
+    /// What a person waits for.
+    fn default() -> Self {
+        Self {
+            name: "chat".into(),
+            urgency: 0,
+            deadline: None,
+        }
+    }
 }
 
 /// What the model reads.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Class, Trace};
 use crate::chat;
+pub use crate::chat::answer::{JsonShape, Repetition, Think};
 
 /// A decision, the request to send and the reasons.
 #[derive(Debug, Clone)]
@@ -69,56 +70,6 @@ pub struct AnswerRules {
     pub repetition: Option<Repetition>,
     /// Strings that end the answer, beside the client's own.
     pub stop: Vec<String>,
-}
-
-/// Where thinking goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Think {
-    /// To `reasoning_content`.
-    Reasoning,
-    /// Nowhere.
-    Drop,
-    /// Into the visible text, tags included.
-    Inline,
-}
-
-impl Think {
-    /// The word in rule files.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Reasoning => "reasoning",
-            Self::Drop => "drop",
-            Self::Inline => "inline",
-        }
-    }
-
-    /// The meaning of a word in a rule file.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Reasoning, Self::Drop, Self::Inline]
-            .into_iter()
-            .find(|think| think.as_str() == word)
-    }
-}
-
-/// An object with one known key, as Open WebUI's tasks want it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct JsonShape {
-    /// The key, e.g. `title`.
-    pub key: Arc<str>,
-    /// Whether its value is a list of strings; a string otherwise.
-    pub list: bool,
-}
-
-/// When an answer counts as going round in circles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Repetition {
-    /// The shortest passage that counts, in characters.
-    pub min_chars: usize,
-    /// How often it has to stand in a row.
-    pub times: usize,
 }
 
 /// A refusal by an explicit rule.

@@ -17,6 +17,26 @@ pub enum Think {
     Inline,
 }
 
+impl Think {
+    /// The word in rule files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Reasoning => "reasoning",
+            Self::Drop => "drop",
+            Self::Inline => "inline",
+        }
+    }
+
+    /// The meaning of a word in a rule file.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Reasoning, Self::Drop, Self::Inline]
+            .into_iter()
+            .find(|think| think.as_str() == word)
+    }
+}
+
 /// An object with one known key, as Open WebUI's tasks want it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct JsonShape {

@@ -9,7 +9,7 @@ use crate::{
         self, ToolChoice,
         answer::{AnswerOptions, Thinking},
     },
-    engine::{EngineError, Job, ModelCard, Prompt, Run},
+    engine::{EngineError, Job, ModelCard, Prompt, QueueClass, Run},
     gateway::{failure::Failure, route::Call},
     wire::openai::{CompletionRequest, decode_chat, decode_completion},
 };
@@ -70,6 +70,7 @@ fn chat(request: chat::Request, id: &str, card: &ModelCard) -> (Job, Manner) {
         sampling: request.sampling,
         max_tokens: request.max_tokens,
         prompt: Prompt::Chat(Arc::new(request)),
+        queue: QueueClass::default(),
     };
     (job, manner)
 }
@@ -81,6 +82,7 @@ fn completion(request: CompletionRequest, id: &str, card: &ModelCard) -> (Job, M
         sampling: request.sampling,
         max_tokens: request.max_tokens,
         prompt: Prompt::Text(request.prompt),
+        queue: QueueClass::default(),
     };
     let manner = Manner {
         call: Call::Completion,
