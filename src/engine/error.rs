@@ -60,7 +60,32 @@ pub enum EngineError {
         /// The runtime's own words where there are any.
         reason: String,
     },
+    /// The engine has given the job up. The gateway answers with the class's fallback, if it has one.
+    #[error("{why}; try again in {} s", retry_after.as_secs())]
+    Withdrawn {
+        /// Why.
+        why: Withdrawal,
+        /// When a run is likely to succeed.
+        retry_after: Duration,
+    },
     /// rkgate is shutting down.
     #[error("rkgate is shutting down")]
     ShuttingDown,
+}
+
+/// Why the engine gave a job up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Withdrawal {
+    /// Its deadline is over.
+    #[error("the answer was not there in time")]
+    Deadline,
+    /// More urgent requests took the NPU from it twice.
+    #[error("more urgent requests needed the NPU")]
+    Preempted,
+    /// The queue was full and a more urgent request took its place.
+    #[error("more urgent requests fill the queue")]
+    Displaced,
+    /// A newer request of the same kind makes it pointless.
+    #[error("a newer request has taken its place")]
+    Superseded,
 }

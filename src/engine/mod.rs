@@ -25,6 +25,8 @@ pub struct Job {
     pub max_tokens: Option<u32>,
     /// Its place among the others that want the NPU.
     pub queue: QueueClass,
+    /// Who wants it.
+    pub origin: Origin,
 }
 
 /// Where a job stands among those that want the NPU.
@@ -32,10 +34,29 @@ pub struct Job {
 pub struct QueueClass {
     /// The class's name, for logs and metrics, e.g. `chat`.
     pub name: Arc<str>,
-    /// 0 is the most urgent.
+    /// 0 is the most urgent. Up to [`QueueClass::PERSON_WAITS`] a person waits for the answer.
     pub urgency: u8,
     /// When the answer has to be there; nothing is too late where there is none.
     pub deadline: Option<Instant>,
+    /// Whether there is an answer to give without the model. Only such jobs are given up
+    /// ([`EngineError::Withdrawn`]) where they hold up a person or are still at work when they should be done.
+    pub fallback: bool,
+    /// Whether a newer job of the same class and origin makes this one pointless.
+    pub newest_wins: bool,
+}
+
+impl QueueClass {
+    /// The last urgency at which a person waits for the answer: such a job takes the NPU from less urgent ones.
+    pub const PERSON_WAITS: u8 = 1;
+}
+
+/// Who wants a job, as far as the client tells. Only ever compared.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Origin {
+    /// The person or key; users take turns.
+    pub user: Option<Arc<str>>,
+    /// The conversation.
+    pub conversation: Option<Arc<str>>,
 }
 
 impl Default for QueueClass {
@@ -45,6 +66,8 @@ impl Default for QueueClass {
             name: "chat".into(),
             urgency: 0,
             deadline: None,
+            fallback: false,
+            newest_wins: false,
         }
     }
 }
@@ -74,7 +97,8 @@ pub struct Run {
 /// What happens to a job.
 #[derive(Debug)]
 pub enum Progress {
-    /// Waiting; `ahead` jobs will run before it. Sent on entry and whenever the place changes.
+    /// Waiting; `ahead` jobs will run before it. Sent on entry and whenever the place changes; also in the middle of
+    /// an answer, where a more urgent job takes the NPU. The answer goes on after that.
     Queued {
         /// Jobs before this one.
         ahead: usize,
@@ -134,7 +158,7 @@ mod supervisor;
 pub mod worker;
 
 pub use catalog::ModelCard;
-pub use error::EngineError;
+pub use error::{EngineError, Withdrawal};
 pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};
 pub(crate) use library::usual_places;

@@ -168,6 +168,11 @@ impl Failure {
                     .code("queue_full")
                     .retry_after(*retry_after)
             }
+            Self::Engine(EngineError::Withdrawn { retry_after, .. }) => {
+                Verdict::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, Load)
+                    .code("withdrawn")
+                    .retry_after(*retry_after)
+            }
             Self::Engine(EngineError::ShuttingDown) => {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, Load)
                     .code("shutting_down")

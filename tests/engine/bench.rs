@@ -9,8 +9,8 @@ use std::{
 use rkgate::{
     chat::{Content, Message, Request, Role, Sampling},
     engine::{
-        Completion, Engine, EngineError, EngineSettings, Job, Progress, Prompt, QueueClass, Run,
-        Started,
+        Completion, Engine, EngineError, EngineSettings, Job, Origin, Progress, Prompt, QueueClass,
+        Run, Started,
         settings::{AbiOverride, Library, MemoryBudget},
     },
 };
@@ -117,6 +117,7 @@ pub(crate) fn chat(model: &str, turns: &[&str]) -> Job {
         sampling: Sampling::default(),
         max_tokens: None,
         queue: QueueClass::default(),
+        origin: Origin::default(),
     }
 }
 

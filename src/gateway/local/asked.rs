@@ -9,7 +9,7 @@ use crate::{
         self, ToolChoice,
         answer::{AnswerOptions, Thinking},
     },
-    engine::{EngineError, Job, ModelCard, Prompt, QueueClass, Run},
+    engine::{EngineError, Job, ModelCard, Origin, Prompt, QueueClass, Run},
     gateway::{failure::Failure, route::Call},
     wire::openai::{CompletionRequest, decode_chat, decode_completion},
 };
@@ -71,6 +71,7 @@ fn chat(request: chat::Request, id: &str, card: &ModelCard) -> (Job, Manner) {
         max_tokens: request.max_tokens,
         prompt: Prompt::Chat(Arc::new(request)),
         queue: QueueClass::default(),
+        origin: Origin::default(),
     };
     (job, manner)
 }
@@ -83,6 +84,7 @@ fn completion(request: CompletionRequest, id: &str, card: &ModelCard) -> (Job, M
         max_tokens: request.max_tokens,
         prompt: Prompt::Text(request.prompt),
         queue: QueueClass::default(),
+        origin: Origin::default(),
     };
     let manner = Manner {
         call: Call::Completion,
