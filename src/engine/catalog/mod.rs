@@ -1,6 +1,7 @@
 //! The models below `models_dir`: what each is, what it is called and what to expect of it.
 
 pub mod expectation;
+mod fact;
 pub mod manifest;
 pub mod name;
 mod scan;
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub use expectation::Expectation;
+pub use fact::upstream_model;
 
 use crate::engine::sampling::{self, Values};
 use manifest::Manifest;

@@ -80,6 +80,20 @@ pub fn billions(size: &str) -> Option<f64> {
     }
 }
 
+/// Whether models of a family, in lower case, usually see images.
+#[must_use]
+pub fn sees(family: &str) -> bool {
+    ["vl", "minicpm-v", "ocr"]
+        .iter()
+        .any(|word| family.contains(word))
+}
+
+/// Whether models of a family, in lower case, can think before they answer.
+#[must_use]
+pub fn thinks(family: &str) -> bool {
+    family == "qwen3" || family.starts_with("deepseek-r1")
+}
+
 fn is_chip(word: &str) -> bool {
     ["rk35", "rv11"]
         .iter()

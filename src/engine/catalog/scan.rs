@@ -94,14 +94,12 @@ pub(super) fn card(path: &Path) -> ModelCard {
     ));
 
     let lower = family.to_lowercase();
-    let vision = manifest.vision.unwrap_or_else(|| {
-        lower.contains("vl") || lower.contains("minicpm-v") || lower.contains("ocr")
-    });
+    let vision = manifest.vision.unwrap_or_else(|| name::sees(&lower));
     let thinking = manifest.thinking.unwrap_or_else(|| {
         template
             .as_deref()
             .is_some_and(|text| text.contains("<think>"))
-            || lower == "qwen3"
+            || name::thinks(&lower)
     });
     ModelCard {
         id: manifest
