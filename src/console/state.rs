@@ -1,0 +1,34 @@
+//! The gateway at this moment.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use serde_json::{Value, json};
+use url::Url;
+
+use super::Admin;
+
+pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    let upstreams: Vec<Value> = admin
+        .config
+        .upstreams
+        .iter()
+        .map(|it| json!({ "name": it.name, "urls": it.urls.iter().map(Url::as_str).collect::<Vec<_>>() }))
+        .collect();
+    let memory = admin.board.memory();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": admin.started.elapsed().as_secs(),
+        "shutting_down": admin.stop.is_cancelled(),
+        "config_file": admin.file,
+        "api": admin.api,
+        "api_keys": !admin.config.keys.is_empty(),
+        "upstreams": upstreams,
+        "board": {
+            "chip": admin.board.chip(),
+            "memory_bytes": memory.map(|memory| memory.total),
+            "memory_available_bytes": memory.map(|memory| memory.available),
+            "npu_driver": admin.board.npu_driver(),
+        },
+    }))
+}
