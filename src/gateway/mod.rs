@@ -23,7 +23,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     engine::{Engine, EngineError, Job, ModelCard, Run},
-    telemetry::Metrics,
+    telemetry::{Activity, Metrics, activity::Phase},
     wire,
 };
 use exchange::{Exchange, empty_response, response, set};
@@ -77,6 +77,7 @@ pub struct Gateway {
     upstreams: Upstreams,
     models: Models,
     metrics: Arc<Metrics>,
+    activity: Arc<Activity>,
     /// One permit for each request that may be worked on.
     requests: Semaphore,
 }
@@ -100,8 +101,15 @@ impl Gateway {
             upstreams,
             models,
             metrics,
+            activity: Arc::default(),
             requests,
         })
+    }
+
+    /// The requests in progress and the last ones.
+    #[must_use]
+    pub fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
     }
 
     /// Answers one request whose header has been read.
@@ -132,6 +140,7 @@ impl Gateway {
 
     async fn call(&self, call: Call, exchange: &mut Exchange) -> Result<(), Failure> {
         exchange.record.call = Some(call);
+        exchange.record.ticket = Some(self.activity.begin(&exchange.id, exchange.class));
         let Ok(_slot) = self.requests.try_acquire() else {
             return Err(Failure::Busy {
                 limit: self.settings.max_requests,
@@ -148,6 +157,7 @@ impl Gateway {
         match destination {
             Destination::Engine(card) => {
                 exchange.model = Some(card.id.clone());
+                observe::decided(exchange);
                 local::answer(self, card, call, body, exchange).await
             }
             Destination::Upstream { upstream, alias } => {
@@ -161,6 +171,8 @@ impl Gateway {
                 });
                 let body = renamed.unwrap_or(body);
                 exchange.record.provider = upstream.name().to_owned();
+                observe::decided(exchange);
+                exchange.record.show(|ticket| ticket.phase(Phase::Relayed));
                 let path = match exchange.request().uri.query() {
                     Some(query) => format!("{}?{query}", call.path()),
                     None => call.path().to_owned(),

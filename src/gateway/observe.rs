@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     chat::Usage,
-    telemetry::{Metrics, Operation, RequestRecord},
+    telemetry::{
+        Metrics, Operation, RequestRecord,
+        activity::{Ending, Ticket},
+    },
 };
 
 /// What is learnt about a request while it is answered.
@@ -27,6 +30,26 @@ pub(super) struct Record {
     pub(super) queued: Option<Duration>,
     /// Tokens, where they were counted.
     pub(super) usage: Option<Usage>,
+    /// Shows the request to whoever watches; there for requests that name a model.
+    pub(super) ticket: Option<Ticket>,
+}
+
+impl Record {
+    /// Who answers, by the name in metrics.
+    fn provider(&self) -> &str {
+        if self.provider.is_empty() {
+            ENGINE
+        } else {
+            &self.provider
+        }
+    }
+
+    /// Tells who watches.
+    pub(super) fn show(&self, tell: impl FnOnce(&Ticket)) {
+        if let Some(ticket) = &self.ticket {
+            tell(ticket);
+        }
+    }
 }
 
 /// The provider name of the embedded engine.
@@ -45,8 +68,16 @@ pub(super) fn span(exchange: &Exchange) -> Span {
     )
 }
 
+/// Shows what was decided about a request.
+pub(super) fn decided(exchange: &Exchange) {
+    let record = &exchange.record;
+    record.show(|ticket| {
+        ticket.decided(exchange.class, record.provider(), exchange.model.as_deref());
+    });
+}
+
 /// Tells of a request that has ended. Runs inside its span.
-pub(super) fn finished(exchange: &Exchange, failure: Option<&Failure>, metrics: &Metrics) {
+pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metrics: &Metrics) {
     let duration = exchange.started.elapsed();
     let verdict = failure.map(Failure::verdict);
     let status = match (failure, exchange.status()) {
@@ -55,20 +86,24 @@ pub(super) fn finished(exchange: &Exchange, failure: Option<&Failure>, metrics: 
         (_, None) => verdict.map_or(CLIENT_CLOSED_REQUEST, |verdict| verdict.status.as_u16()),
     };
     tell(exchange, status, duration, failure);
-    let record = &exchange.record;
+    let record = &mut exchange.record;
+    let first_token = record
+        .first_token
+        .map(|at| at.duration_since(exchange.started));
+    if let Some(ticket) = record.ticket.take() {
+        ticket.end(Ending {
+            status,
+            failure: failure.map(ToString::to_string),
+            first_token,
+            usage: record.usage,
+        });
+    }
     let operation = match record.call {
         Some(Call::Chat) => Operation::Chat,
         Some(Call::Completion) => Operation::TextCompletion,
         Some(Call::Embeddings) | None => return,
     };
-    let provider = if record.provider.is_empty() {
-        ENGINE
-    } else {
-        &record.provider
-    };
-    let first_token = record
-        .first_token
-        .map(|at| at.duration_since(exchange.started));
+    let provider = record.provider();
     let per_token = record
         .usage
         .zip(first_token)

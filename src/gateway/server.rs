@@ -179,7 +179,7 @@ async fn answer(gateway: &Arc<Gateway>, mut exchange: Exchange) -> Option<HttpSe
         if let Err(failure) = &result {
             exchange.fail(failure).await;
         }
-        observe::finished(&exchange, result.as_ref().err(), &gateway.metrics);
+        observe::finished(&mut exchange, result.as_ref().err(), &gateway.metrics);
     }
     .instrument(span)
     .await;

@@ -34,6 +34,9 @@ pub(super) async fn answer(
         run = gateway.engine.submit(job) => run?,
         gone = exchange.client_gone() => return Err(gone),
     };
+    exchange
+        .record
+        .show(|ticket| ticket.admitted(run.prompt_tokens));
     let pieces = Pieces::new(manner.answer_options(&run, &exchange.id), run.prompt_tokens);
     if manner.stream {
         stream(gateway, &manner, run, pieces, exchange).await

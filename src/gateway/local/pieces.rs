@@ -11,6 +11,7 @@ use crate::{
     },
     engine::Progress,
     gateway::{failure::Failure, observe::Record},
+    telemetry::activity::{Phase, Ticket},
 };
 
 /// One answer in the making.
@@ -57,6 +58,9 @@ impl Pieces {
         progress: Option<Progress>,
         record: &mut Record,
     ) -> Result<News, Failure> {
+        if let Some(progress) = &progress {
+            record.show(|ticket| show(progress, ticket));
+        }
         match progress {
             Some(Progress::Queued { ahead: 0 }) => {
                 Ok(News::Waiting("Next in the queue".to_owned()))
@@ -141,6 +145,16 @@ impl Pieces {
             completion: self.generated,
             reasoning: self.assembler.reasoning_tokens(),
         }
+    }
+}
+
+fn show(progress: &Progress, ticket: &Ticket) {
+    match progress {
+        Progress::Queued { ahead } => ticket.queued(*ahead),
+        Progress::Loading => ticket.phase(Phase::Loading),
+        Progress::Started(_) => ticket.phase(Phase::Running),
+        Progress::Piece { tokens, .. } => ticket.tokens(*tokens),
+        Progress::Done(_) | Progress::Failed(_) => {}
     }
 }
 
