@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Class, Trace};
 use crate::chat;
-pub use crate::chat::answer::{JsonShape, Repetition, Think};
+pub use crate::chat::answer::{JsonShape, JsonValue, Repetition, Think};
 
 /// A decision, the request to send and the reasons.
 #[derive(Debug, Clone)]

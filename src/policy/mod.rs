@@ -35,7 +35,9 @@ mod trim;
 
 pub use class::{Class, ClassGlob};
 pub use compile::{Compiled, Platform, Source};
-pub use decision::{AnswerRules, Decision, Denial, JsonShape, Outcome, Queue, Repetition, Think};
+pub use decision::{
+    AnswerRules, Decision, Denial, JsonShape, JsonValue, Outcome, Queue, Repetition, Think,
+};
 pub use facts::{Facts, Headers, Input, ModelFact};
 pub use reference::reference;
 pub(crate) use rewriter::Rewriter;

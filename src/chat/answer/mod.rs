@@ -25,7 +25,7 @@ mod tests;
 
 pub use delivery::{AnswerNotes, Dropped, JsonNote};
 pub use repetition::{Loop, RepetitionGuard};
-pub use rules::{JsonShape, Repetition, Think};
+pub use rules::{JsonShape, JsonValue, Repetition, Think};
 pub use stop::StopStrings;
 pub use think::{ThinkSplitter, Thinking};
 pub use tools::ToolCallParser;

@@ -42,8 +42,54 @@ impl Think {
 pub struct JsonShape {
     /// The key, e.g. `title`.
     pub key: Arc<str>,
-    /// Whether its value is a list of strings; a string otherwise.
-    pub list: bool,
+    /// What stands under it.
+    pub value: JsonValue,
+}
+
+/// What a task's JSON holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonValue {
+    /// A string.
+    #[default]
+    Text,
+    /// A list of strings.
+    List,
+    /// A list of tool calls: objects with a `name` and `parameters`.
+    ToolCalls,
+    /// No key and value, but one tool call; Open WebUI wanted that before 0.5.20.
+    ToolCall,
+    /// A list of changes to what Open WebUI remembers: objects with an `action` and what that needs.
+    MemoryOperations,
+}
+
+impl JsonValue {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [
+        Self::Text,
+        Self::List,
+        Self::ToolCalls,
+        Self::ToolCall,
+        Self::MemoryOperations,
+    ];
+
+    /// The word in rule files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::List => "list",
+            Self::ToolCalls => "tool_calls",
+            Self::ToolCall => "tool_call",
+            Self::MemoryOperations => "memory_operations",
+        }
+    }
+
+    /// The meaning of a word in a rule file.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|value| value.as_str() == word)
+    }
 }
 
 /// When an answer counts as going round in circles.

@@ -317,7 +317,7 @@ fn any_options() -> impl Strategy<Value = AnswerOptions> {
     ];
     let json = JsonShape {
         key: "a".into(),
-        list: false,
+        value: JsonValue::Text,
     };
     let repetition = Repetition {
         min_chars: 4,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Compiler, condition::Stage, conflicts, document::Item};
 use crate::{
     policy::{
-        Class, ClassGlob, Denial, JsonShape, Repetition, Think,
+        Class, ClassGlob, Denial, JsonShape, JsonValue, Repetition, Think,
         file::{
             keys::Key,
             rules::{ANSWER, CLASSIFY, DENY, LABEL, REWRITE},
@@ -166,7 +166,10 @@ impl Compiler<'_> {
         let json = table.table("json").and_then(|json| {
             Some(JsonShape {
                 key: json.text("key")?.into(),
-                list: json.bool("list").unwrap_or(false),
+                value: json
+                    .text("value")
+                    .and_then(JsonValue::parse)
+                    .unwrap_or_default(),
             })
         });
         let repetition = table.table("repetition").and_then(|repetition| {

@@ -142,9 +142,16 @@ pub(crate) const ANSWER: &[Key] = &[
         Kind::Table(&[
             Key::required("key", Kind::Text, "The one key that the client looks for."),
             Key::optional(
-                "list",
-                Kind::Bool,
-                "Whether its value is a list of strings; default a string.",
+                "value",
+                Kind::Choice(&[
+                    "text",
+                    "list",
+                    "tool_calls",
+                    "tool_call",
+                    "memory_operations",
+                ]),
+                "What stands under it: a string (default), a list of strings, tool calls with `name` and `parameters`, or \
+changes to memories. `tool_call` is one call without the key around it.",
             ),
         ]),
         "The JSON object that the client parses from the answer; a broken one is mended.",

@@ -1,7 +1,7 @@
 use super::*;
 use crate::chat::{
     FinishReason,
-    answer::{Answer, AnswerOptions, Assembler, Thinking},
+    answer::{Answer, AnswerOptions, Assembler, JsonValue, Thinking},
 };
 
 /// The collected answer of these pieces of one token each, why it ended and what was done to it.
@@ -23,11 +23,11 @@ fn thinking(think: Think) -> AnswerOptions {
     }
 }
 
-fn json(key: &str, list: bool) -> AnswerOptions {
+fn json(key: &str, value: JsonValue) -> AnswerOptions {
     AnswerOptions {
         json: Some(JsonShape {
             key: key.into(),
-            list,
+            value,
         }),
         ..thinking(Think::Drop)
     }
@@ -74,7 +74,7 @@ fn inline_thinking_is_always_closed() {
 
 #[test]
 fn json_is_mended_at_the_end() {
-    let mut assembler = Assembler::new(json("tags", true));
+    let mut assembler = Assembler::new(json("tags", JsonValue::List));
     let mut events = Vec::new();
     for piece in ["<think>{", "</think>", "{'tags':", " ['A', 'B'"] {
         assembler.push(piece, 1, &mut events);
@@ -92,7 +92,10 @@ fn json_is_mended_at_the_end() {
 
 #[test]
 fn json_that_is_right_keeps_every_byte() {
-    let (told, _, notes) = answer(json("title", false), &["{ \"title\"", ":\"A\" }\n"]);
+    let (told, _, notes) = answer(
+        json("title", JsonValue::Text),
+        &["{ \"title\"", ":\"A\" }\n"],
+    );
     assert_eq!(told.content, "{ \"title\":\"A\" }\n");
     assert_eq!(notes.json, Some(JsonNote::AsIs));
 }
@@ -100,14 +103,14 @@ fn json_that_is_right_keeps_every_byte() {
 #[test]
 fn json_that_cannot_be_saved() {
     let pieces = ["I'm sorry, I can't do that."];
-    let (told, _, notes) = answer(json("title", false), &pieces);
+    let (told, _, notes) = answer(json("title", JsonValue::Text), &pieces);
     assert_eq!(
         (&*told.content, notes.json),
         (pieces[0], Some(JsonNote::Hopeless))
     );
     let options = AnswerOptions {
         fallback: Some("{\"title\":\"Chat\"}".into()),
-        ..json("title", false)
+        ..json("title", JsonValue::Text)
     };
     let (told, _, notes) = answer(options, &pieces);
     assert_eq!(
@@ -119,7 +122,7 @@ fn json_that_cannot_be_saved() {
 #[test]
 fn a_late_closing_tag_voids_what_was_collected() {
     let pieces = ["The title {", "</think>", "{\"title\": \"A\"}"];
-    let (told, _, notes) = answer(json("title", false), &pieces);
+    let (told, _, notes) = answer(json("title", JsonValue::Text), &pieces);
     assert_eq!(
         (&*told.reasoning, &*told.content),
         ("", "{\"title\": \"A\"}")
@@ -127,7 +130,7 @@ fn a_late_closing_tag_voids_what_was_collected() {
     assert_eq!(notes.dropped.map(|dropped| dropped.chars), Some(11));
     let options = AnswerOptions {
         think: Think::Reasoning,
-        ..json("title", false)
+        ..json("title", JsonValue::Text)
     };
     let (told, _, _) = answer(options, &pieces);
     assert_eq!(told.reasoning, "The title {");

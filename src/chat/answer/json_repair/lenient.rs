@@ -13,12 +13,31 @@ pub(super) enum Loose {
     /// A string, or a word without quotes. Not `whole` where the text ends inside it.
     Text {
         text: String,
+        quoted: bool,
         whole: bool,
     },
     List(Vec<Loose>),
-    /// Members in order; values without a key have none.
-    Object(Vec<(Option<String>, Loose)>),
+    /// Members in order. Not `whole` where the text ends inside it.
+    Object {
+        members: Vec<Member>,
+        whole: bool,
+    },
 }
+
+impl Loose {
+    /// The text, if it is one and its end was seen.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text {
+                text, whole: true, ..
+            } => Some(text),
+            _ => None,
+        }
+    }
+}
+
+/// A key and its value; a value that stands alone has no key.
+pub(super) type Member = (Option<String>, Loose);
 
 /// Reads one value out of a text.
 #[derive(Debug)]
@@ -69,12 +88,14 @@ impl<'t> Reader<'t> {
         self.bump();
         self.objects += 1;
         let mut members = Vec::new();
+        let mut whole = true;
         let mut after_comma = true;
         loop {
             self.skip_space();
             match self.peek() {
                 None => {
                     self.fixes.insert(Fix::Truncated);
+                    whole = false;
                     break;
                 }
                 Some('}') => {
@@ -109,7 +130,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.objects -= 1;
-        Loose::Object(members)
+        Loose::Object { members, whole }
     }
 
     /// The key before a colon, with its colon; `None`, and nothing read, if there is none.
@@ -118,7 +139,9 @@ impl<'t> Reader<'t> {
         let key = match self.peek() {
             Some('{' | '[') => return None,
             Some(quote) if closers(quote).is_some() => match self.string() {
-                Loose::Text { text, whole: true } => text,
+                Loose::Text {
+                    text, whole: true, ..
+                } => text,
                 _ => String::new(),
             },
             _ => {
@@ -225,6 +248,7 @@ impl<'t> Reader<'t> {
         }
         Some(Loose::Text {
             text: word.to_owned(),
+            quoted: false,
             whole,
         })
     }
@@ -247,14 +271,14 @@ impl<'t> Reader<'t> {
                     }
                 },
                 _ if closers.contains(next) && self.string_may_end() => {
-                    return Loose::Text { text, whole: true };
+                    return quoted(text, true);
                 }
                 '\n' | '\r' if self.line_ends_string() => {
                     self.fixes.insert(Fix::Quotes);
                     self.drop_closers(&mut text);
                     let length = text.trim_end_matches([',', '”', ' ', '\r', '\n']).len();
                     text.truncate(length);
-                    return Loose::Text { text, whole: true };
+                    return quoted(text, true);
                 }
                 _ => {
                     if closers.contains(next) {
@@ -269,7 +293,7 @@ impl<'t> Reader<'t> {
         let whole = self.drop_closers(&mut text);
         self.fixes
             .insert(if whole { Fix::Quotes } else { Fix::Truncated });
-        Loose::Text { text, whole }
+        quoted(text, whole)
     }
 
     /// Whether a string may end here, behind a quote.
@@ -418,6 +442,14 @@ impl<'t> Reader<'t> {
         let next = self.peek()?;
         self.at += next.len_utf8();
         Some(next)
+    }
+}
+
+fn quoted(text: String, whole: bool) -> Loose {
+    Loose::Text {
+        text,
+        quoted: true,
+        whole,
     }
 }
 

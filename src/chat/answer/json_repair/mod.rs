@@ -1,10 +1,12 @@
 //! Mending the JSON answers of tasks.
 //!
 //! Small models know what they were asked for and stumble over its form. Open WebUI cuts the answer from its first
-//! `{` to its last `}` (search queries: from the last `{`), parses that strictly and takes one key; whatever fails
-//! on the way is an empty result. Here the answer is read as it was meant and written in the form that passes.
+//! `{` to its last `}` (search queries and image prompts: from the last `{`), parses that strictly and takes one key;
+//! whatever fails on the way is an empty result. Its page turns single quotes and back quotes of titles and tags into
+//! double ones before it parses. Here the answer is read as it was meant and written in a form that passes everywhere.
 
 mod lenient;
+mod objects;
 mod pick;
 mod prose;
 
@@ -16,11 +18,15 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{rules::JsonShape, think};
+use super::{
+    rules::{JsonShape, JsonValue},
+    think,
+};
 use pick::Found;
 
-/// Of this key Open WebUI looks for the last `{`, not the first.
-const CUT_FROM_LAST: &str = "queries";
+/// What some reader of Open WebUI's takes for the end of a string, or for the object's own bracket, inside of strings
+/// too.
+const MISREAD: [char; 6] = ['{', '}', '\'', '‘', '’', '`'];
 /// Longest title, in characters. Open WebUI asks for five words at most.
 const MAX_TITLE: usize = 100;
 /// Longest string of another key, e.g. an image prompt, in characters.
@@ -39,7 +45,7 @@ pub enum Repair {
     AsIs,
     /// The answer was mended.
     Repaired {
-        /// A compact JSON object with the one key.
+        /// A compact JSON object of the shape.
         text: String,
         /// What was wrong.
         how: Fixes,
@@ -81,8 +87,8 @@ pub enum Fix {
     Truncated,
     /// It was longer than anybody wants.
     TooLong,
-    /// Right, but for braces in its strings, which Open WebUI takes for the object's own.
-    Braces,
+    /// Right, but not as Open WebUI reads it: braces or quotes within strings, or members that it does not know.
+    Form,
 }
 
 /// Mends `text` into an object of the `shape`.
@@ -105,9 +111,14 @@ pub fn repair(text: &str, shape: &JsonShape) -> Repair {
         fixes.insert(Fix::Escapes);
     }
     let spoken = unescaped.as_deref().unwrap_or(&spoken);
-    let found = pick::from_objects(spoken, shape)
-        .or_else(|| pick::from_lists(spoken, shape))
-        .or_else(|| prose::read(spoken, shape));
+    let found = match shape.value {
+        JsonValue::Text | JsonValue::List => pick::from_objects(spoken, shape)
+            .or_else(|| pick::from_lists(spoken, shape))
+            .or_else(|| prose::read(spoken, shape)),
+        JsonValue::ToolCalls | JsonValue::ToolCall | JsonValue::MemoryOperations => {
+            objects::read(spoken, shape)
+        }
+    };
     let Some(Found {
         value,
         fixes: found,
@@ -120,7 +131,7 @@ pub fn repair(text: &str, shape: &JsonShape) -> Repair {
         return Repair::Hopeless;
     };
     if fixes.is_empty() {
-        fixes.insert(Fix::Braces);
+        fixes.insert(Fix::Form);
     }
     Repair::Repaired {
         text: written(shape, &value),
@@ -131,20 +142,28 @@ pub fn repair(text: &str, shape: &JsonShape) -> Repair {
 /// Whether the whole text is an object that Open WebUI reads as it is meant.
 fn is_exact(text: &str, shape: &JsonShape) -> bool {
     let text = text.trim();
-    if *shape.key == *CUT_FROM_LAST && text.rfind('{') != Some(0) {
-        return false;
-    }
     let Ok(Value::Object(object)) = serde_json::from_str(text) else {
         return false;
     };
-    match object.get(&*shape.key) {
-        Some(Value::String(text)) => !shape.list && fits(text, longest(shape)),
-        Some(Value::Array(items)) => {
+    let plain = || text.matches(MISREAD).count() == 2;
+    match (shape.value, object.get(&*shape.key)) {
+        (JsonValue::Text, Some(Value::String(text))) => plain() && fits(text, longest(shape)),
+        (JsonValue::List, Some(Value::Array(items))) => {
             let fits = |item: &Value| item.as_str().is_some_and(|item| fits(item, MAX_ITEM));
-            shape.list && items.len() <= MAX_ITEMS && items.iter().all(fits)
+            plain() && items.len() <= MAX_ITEMS && items.iter().all(fits)
+        }
+        (JsonValue::ToolCalls | JsonValue::MemoryOperations, Some(value)) => {
+            objects::read(text, shape).is_some_and(|found| found.value == *value)
+        }
+        (JsonValue::ToolCall, _) => {
+            objects::read(text, shape).is_some_and(|found| found.value == Value::Object(object))
         }
         _ => false,
     }
+}
+
+fn is_list(shape: &JsonShape) -> bool {
+    shape.value == JsonValue::List
 }
 
 /// An object that stands in the answer as if inside a string, its quotes escaped.
@@ -158,6 +177,9 @@ fn unescape(text: &str) -> Option<String> {
 
 /// The value without what nobody wants; `None` if that leaves nothing of it.
 fn limited(value: Value, shape: &JsonShape, fixes: &mut Fixes) -> Option<Value> {
+    if !matches!(shape.value, JsonValue::Text | JsonValue::List) {
+        return Some(value);
+    }
     let mut cut = |text: &str, limit| {
         if fits(text, limit) {
             return text.to_owned();
@@ -222,11 +244,40 @@ fn whole_words(text: &str) -> &str {
     }
 }
 
-/// The object, compact. Braces in its strings are escaped, so that wherever a reader cuts, it cuts at the object.
+/// The object, compact.
 fn written(shape: &JsonShape, value: &Value) -> String {
-    let value = value
-        .to_string()
-        .replace('{', "\\u007b")
-        .replace('}', "\\u007d");
-    format!("{{{}:{value}}}", Value::from(&*shape.key))
+    let value = spelled(value);
+    match shape.value {
+        JsonValue::ToolCall => value,
+        _ => format!("{{{}:{value}}}", Value::from(&*shape.key)),
+    }
+}
+
+/// JSON text in which nothing inside a string can be misread: whatever a reader cuts or replaces, it gets this value.
+fn spelled(value: &Value) -> String {
+    match value {
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(spelled).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(members) => {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(key, value)| format!("{}:{}", escaped(key), spelled(value)))
+                .collect();
+            format!("{{{}}}", members.join(","))
+        }
+        Value::String(text) => escaped(text),
+        other => other.to_string(),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = Value::from(text).to_string();
+    for misread in MISREAD {
+        if escaped.contains(misread) {
+            escaped = escaped.replace(misread, &format!("\\u{:04x}", u32::from(misread)));
+        }
+    }
+    escaped
 }

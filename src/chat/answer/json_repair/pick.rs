@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Fix, Fixes, JsonShape,
+    Fix, Fixes, JsonShape, is_list,
     lenient::{Loose, Reader},
     prose, whole_words,
 };
@@ -20,18 +20,11 @@ pub(super) struct Found {
 /// Of several objects the last counts: examples and drafts come first. One that is complete counts more than one that
 /// is not. Objects with one item each make up a list.
 pub(super) fn from_objects(text: &str, shape: &JsonShape) -> Option<Found> {
-    let mut found = Vec::new();
-    let mut outside = String::new();
-    let mut at = 0;
-    while let Some(offset) = text.get(at..).and_then(|rest| rest.find('{')) {
-        let start = at + offset;
-        outside.push_str(text.get(at..start).unwrap_or_default());
-        let mut reader = Reader::new(text, start);
-        let object = reader.value();
-        at = reader.end();
-        found.extend(object.and_then(|object| pick(&object, shape, reader.fixes)));
-    }
-    outside.push_str(text.get(at..).unwrap_or_default());
+    let (objects, surrounded) = objects(text);
+    let mut found: Vec<Pick> = objects
+        .into_iter()
+        .filter_map(|(object, fixes)| pick(&object, shape, fixes))
+        .collect();
     if found.iter().any(|pick| pick.named) {
         found.retain(|pick| pick.named);
     }
@@ -52,12 +45,29 @@ pub(super) fn from_objects(text: &str, shape: &JsonShape) -> Option<Found> {
     if several {
         chosen.fixes.insert(Fix::Several);
     }
-    // The brackets around a list of objects are no text.
-    let is_text = |c: char| !c.is_whitespace() && !matches!(c, '[' | ']' | ',');
-    if outside.contains(is_text) {
+    if surrounded {
         chosen.fixes.insert(Fix::Surroundings);
     }
     Some(chosen)
+}
+
+/// The objects in `text`, each with what was wrong with it, and whether other text stands around them.
+pub(super) fn objects(text: &str) -> (Vec<(Loose, Fixes)>, bool) {
+    let mut objects = Vec::new();
+    let mut outside = String::new();
+    let mut at = 0;
+    while let Some(offset) = text.get(at..).and_then(|rest| rest.find('{')) {
+        let start = at + offset;
+        outside.push_str(text.get(at..start).unwrap_or_default());
+        let mut reader = Reader::new(text, start);
+        let object = reader.value();
+        at = reader.end();
+        objects.extend(object.map(|object| (object, reader.fixes)));
+    }
+    outside.push_str(text.get(at..).unwrap_or_default());
+    // The brackets around a list of objects are no text.
+    let is_text = |c: char| !c.is_whitespace() && !matches!(c, '[' | ']' | ',');
+    (objects, outside.contains(is_text))
 }
 
 /// The last list of strings in `text` that stands without an object.
@@ -104,11 +114,12 @@ fn pick(object: &Loose, shape: &JsonShape, mut fixes: Fixes) -> Option<Pick> {
     let is_key = |(key, value): &(Option<String>, Loose)| {
         key.as_deref() == Some(&*shape.key) && std::ptr::eq(value, candidate.first)
     };
-    if !matches!(object, Loose::Object(members) if members.iter().any(is_key)) {
+    if !matches!(object, Loose::Object { members, .. } if members.iter().any(is_key)) {
         fixes.insert(Fix::Key);
     }
-    let single =
-        shape.list && candidate.more.is_empty() && matches!(candidate.first, Loose::Text { .. });
+    let single = is_list(shape)
+        && candidate.more.is_empty()
+        && matches!(candidate.first, Loose::Text { .. });
     let mut value = extract(candidate.first, shape, &mut fixes)?;
     if let (Value::Array(items), false) = (&mut value, candidate.more.is_empty()) {
         fixes.insert(Fix::Brackets);
@@ -134,7 +145,7 @@ fn named<'v>(value: &'v Loose, shape: &JsonShape) -> Option<Candidate<'v>> {
     match value {
         Loose::Text { .. } => None,
         Loose::List(items) => items.iter().find_map(|item| named(item, shape)),
-        Loose::Object(members) => {
+        Loose::Object { members, .. } => {
             let likeness = |key: &Option<String>| likeness(key.as_deref()?, &shape.key);
             let best = members.iter().filter_map(|(key, _)| likeness(key)).min();
             let Some(best) = best else {
@@ -161,13 +172,13 @@ fn named<'v>(value: &'v Loose, shape: &JsonShape) -> Option<Candidate<'v>> {
 ///
 /// Not where the end of the text is missing, which may be where the value would be.
 fn guessed<'v>(object: &'v Loose, shape: &JsonShape, fixes: &Fixes) -> Option<Candidate<'v>> {
-    let Loose::Object(members) = object else {
+    let Loose::Object { members, .. } = object else {
         return None;
     };
     if fixes.contains(&Fix::Truncated) {
         return None;
     }
-    let wanted = |value: &Loose| matches!(value, Loose::List(_)) == shape.list;
+    let wanted = |value: &Loose| matches!(value, Loose::List(_)) == is_list(shape);
     let values: Vec<&Loose> = members.iter().map(|(_, value)| value).collect();
     let keyless = members.iter().all(|(key, _)| key.is_none());
     let mut right_kind = values.iter().copied().filter(|value| wanted(value));
@@ -177,7 +188,7 @@ fn guessed<'v>(object: &'v Loose, shape: &JsonShape, fixes: &Fixes) -> Option<Ca
     };
     match (values.as_slice(), right_kind.next(), right_kind.next()) {
         ([first, more @ ..], _, _)
-            if shape.list && (keyless || members.iter().all(|(key, _)| numbered(key))) =>
+            if is_list(shape) && (keyless || members.iter().all(|(key, _)| numbered(key))) =>
         {
             Some(Candidate {
                 first,
@@ -213,7 +224,7 @@ pub(super) fn likeness(key: &str, wanted: &str) -> Option<u8> {
 }
 
 /// A key's letters, in small letters.
-fn plain(key: &str) -> String {
+pub(super) fn plain(key: &str) -> String {
     // Longer keys are sentences.
     let letters = key.chars().take(64).filter(|c| c.is_alphabetic());
     letters.flat_map(char::to_lowercase).collect()
@@ -229,13 +240,13 @@ fn singular(word: &str) -> String {
 
 /// The value in the wanted kind.
 fn extract(value: &Loose, shape: &JsonShape, fixes: &mut Fixes) -> Option<Value> {
-    if shape.list {
+    if is_list(shape) {
         let mut items = Vec::new();
         match value {
             Loose::List(list) => list
                 .iter()
                 .for_each(|item| collect(item, &mut items, fixes)),
-            Loose::Text { text, whole } => {
+            Loose::Text { text, whole, .. } => {
                 fixes.insert(Fix::Kind);
                 let text = if *whole { text } else { whole_words(text) };
                 items = prose::split_list(text)
@@ -243,7 +254,7 @@ fn extract(value: &Loose, shape: &JsonShape, fixes: &mut Fixes) -> Option<Value>
                     .map(Value::from)
                     .collect();
             }
-            Loose::Object(_) => collect(value, &mut items, fixes),
+            Loose::Object { .. } => collect(value, &mut items, fixes),
         }
         let emptied = items.is_empty()
             && !matches!(value, Loose::List(list) if list.is_empty() && !fixes.contains(&Fix::Truncated));
@@ -258,13 +269,15 @@ fn extract(value: &Loose, shape: &JsonShape, fixes: &mut Fixes) -> Option<Value>
 /// The strings of a list's item; of an object its first.
 fn collect(item: &Loose, items: &mut Vec<Value>, fixes: &mut Fixes) {
     match item {
-        Loose::Text { text, whole: true } => items.push(text.as_str().into()),
+        Loose::Text {
+            text, whole: true, ..
+        } => items.push(text.as_str().into()),
         Loose::Text { whole: false, .. } => {}
         Loose::List(inner) => {
             fixes.insert(Fix::Kind);
             inner.iter().for_each(|item| collect(item, items, fixes));
         }
-        Loose::Object(members) => {
+        Loose::Object { members, .. } => {
             fixes.insert(Fix::Kind);
             // `{"1": "a", "2": "b"}` is a list, `{"name": "a", "why": "b"}` an item.
             let list = members.iter().all(|(key, _)| {
@@ -282,9 +295,13 @@ fn collect(item: &Loose, items: &mut Vec<Value>, fixes: &mut Fixes) {
 /// The first string; of one that the end of the text cuts, the whole words.
 fn first_text(value: &Loose) -> Option<String> {
     match value {
-        Loose::Text { text, whole: true } => Some(text.clone()),
-        Loose::Text { text, whole: false } => Some(whole_words(text).to_owned()),
+        Loose::Text {
+            text, whole: true, ..
+        } => Some(text.clone()),
+        Loose::Text {
+            text, whole: false, ..
+        } => Some(whole_words(text).to_owned()),
         Loose::List(items) => items.iter().find_map(first_text),
-        Loose::Object(members) => members.iter().find_map(|(_, value)| first_text(value)),
+        Loose::Object { members, .. } => members.iter().find_map(|(_, value)| first_text(value)),
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Fix, Fixes, JsonShape, MAX_TITLE, fits,
+    Fix, Fixes, JsonShape, MAX_TITLE, fits, is_list,
     lenient::closers,
     longest,
     pick::{Found, likeness},
@@ -35,7 +35,7 @@ pub(super) fn read(text: &str, shape: &JsonShape) -> Option<Found> {
     if lines.first().is_some_and(|line| refuses(line)) || lines.iter().any(is_json) {
         return None;
     }
-    let value = if shape.list {
+    let value = if is_list(shape) {
         items(&lines, shape).map(Value::from)
     } else {
         string(&lines, shape).map(Value::from)

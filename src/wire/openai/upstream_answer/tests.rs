@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chat::answer::{Dropped, JsonNote, JsonShape, Repetition, Thinking};
+use crate::chat::answer::{Dropped, JsonNote, JsonShape, JsonValue, Repetition, Thinking};
 
 fn dropping() -> AnswerOptions {
     AnswerOptions {
@@ -16,7 +16,7 @@ fn title() -> AnswerOptions {
     AnswerOptions {
         json: Some(JsonShape {
             key: "title".into(),
-            list: false,
+            value: JsonValue::Text,
         }),
         ..dropping()
     }
