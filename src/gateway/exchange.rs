@@ -14,10 +14,13 @@ use super::{
     failure::{Failure, words},
     observe::Record,
 };
-use crate::wire::openai::write_error;
+use crate::{policy::Class, wire::openai::write_error};
 
 /// Memory set aside for a body before any of it has arrived, whatever length the client announces.
 const BODY_RESERVE: usize = 256 << 10;
+
+/// Asks for the sampling values of the answer, and tells them.
+const SAMPLING: &str = "x-rkgate-sampling";
 
 /// What may be sent of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,9 @@ pub(super) struct Exchange {
     /// When the request's header was complete.
     pub(super) started: Instant,
     /// What the request is for.
-    pub(super) class: &'static str,
+    pub(super) class: Class,
+    /// The rules in force for it; 0 before any were looked at.
+    pub(super) generation: u64,
     /// The model that answers, once it is known.
     pub(super) model: Option<String>,
     /// The page that a browser calls from, if it may.
@@ -72,7 +77,8 @@ impl Exchange {
             bodiless,
             id,
             started: Instant::now(),
-            class: "chat",
+            class: Class::Chat,
+            generation: 0,
             model: None,
             allowed_origin: None,
             record: Record::default(),
@@ -82,6 +88,18 @@ impl Exchange {
     /// The request's header.
     pub(super) fn request(&self) -> &RequestHeader {
         self.session.req_header()
+    }
+
+    /// Whether the client asks for the sampling values in force.
+    fn wants_sampling(&self) -> bool {
+        self.session
+            .get_header(SAMPLING)
+            .is_some_and(|value| value.as_bytes() == b"1")
+    }
+
+    /// Whether all that the header is to say is known.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.wants_sampling() || self.record.sampling.is_some()
     }
 
     /// The status that was sent, if any.
@@ -212,10 +230,20 @@ impl Exchange {
         set(
             header,
             "x-rkgate-class",
-            HeaderValue::from_static(self.class),
+            HeaderValue::from_static(self.class.as_str()),
         );
-        // Rules are generation 0 as long as nothing has been loaded.
-        set(header, "x-rkgate-policy", HeaderValue::from_static("0"));
+        set(
+            header,
+            "x-rkgate-policy",
+            HeaderValue::from(self.generation),
+        );
+        let in_force = self.wants_sampling().then(|| self.record.in_force());
+        if let Some(value) = in_force
+            .flatten()
+            .and_then(|json| HeaderValue::from_maybe_shared(json).ok())
+        {
+            set(header, SAMPLING, value);
+        }
         if let Some(model) = self
             .model
             .as_deref()

@@ -63,6 +63,9 @@ pub(super) enum Failure {
         /// The names that would have worked.
         known: String,
     },
+    /// A rule refuses the request, in these words.
+    #[error("{0}")]
+    Denied(String),
     /// Too many requests at once.
     #[error("{limit} requests are being worked on already; try again in a moment")]
     Busy {
@@ -151,6 +154,9 @@ impl Failure {
                 Verdict::new(StatusCode::NOT_FOUND, INVALID, Client)
                     .code("model_not_found")
                     .param("model")
+            }
+            Self::Denied(_) => {
+                Verdict::new(StatusCode::FORBIDDEN, INVALID, Client).code("denied_by_policy")
             }
             Self::Busy { .. } => Verdict::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, Load)
                 .code("too_many_requests")

@@ -5,8 +5,10 @@
 
 mod auth;
 mod connection;
+mod decide;
 mod exchange;
 mod failure;
+mod in_force;
 mod listener;
 mod local;
 mod models;
@@ -23,9 +25,11 @@ use tokio::sync::Semaphore;
 
 use crate::{
     engine::{Engine, EngineError, Job, ModelCard, Run},
+    policy::{Set, live::Live},
     telemetry::{Activity, Metrics, activity::Phase},
     wire,
 };
+use decide::{Decided, Form};
 use exchange::{Exchange, empty_response, response, set};
 use failure::Failure;
 use models::{Destination, Models};
@@ -76,6 +80,7 @@ pub struct Gateway {
     engine: Arc<dyn LocalEngine>,
     upstreams: Upstreams,
     models: Models,
+    policy: Arc<Live>,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
     /// One permit for each request that may be worked on.
@@ -83,15 +88,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway in front of an engine and any number of upstreams.
+    /// A gateway in front of an engine and any number of upstreams, with the rules in force.
     #[must_use]
     pub fn new(
         settings: GatewaySettings,
         engine: Arc<dyn LocalEngine>,
         upstreams: Upstreams,
+        policy: Arc<Live>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        let models = Models::new(&upstreams);
+        let models = Models::new(&*engine, &upstreams);
         metrics.know(engine.models().iter().map(|card| card.id.as_str()));
         metrics.know(upstreams.names());
         let requests = Semaphore::new(settings.max_requests);
@@ -100,6 +106,7 @@ impl Gateway {
             engine,
             upstreams,
             models,
+            policy,
             metrics,
             activity: Arc::default(),
             requests,
@@ -122,6 +129,9 @@ impl Gateway {
             .as_ref()
             .is_none_or(|keys| keys.admit(&request.headers));
         let route = Route::find(&request.method, request.uri.path());
+        // The request keeps this set to its end, whatever is loaded meanwhile.
+        let set = self.policy.set();
+        exchange.generation = set.generation();
         exchange.allowed_origin = allowed_origin;
         match route {
             Ok(Route::Preflight) => preflight(exchange).await,
@@ -133,14 +143,14 @@ impl Gateway {
             _ if !admitted => Err(Failure::Unauthorized),
             Ok(Route::Models) => self.list_models(exchange).await,
             Ok(Route::Model(id)) => self.describe_model(&id, exchange).await,
-            Ok(Route::Call(call)) => self.call(call, exchange).await,
+            Ok(Route::Call(call)) => self.call(call, &set, exchange).await,
             Err(failure) => Err(failure),
         }
     }
 
-    async fn call(&self, call: Call, exchange: &mut Exchange) -> Result<(), Failure> {
+    async fn call(&self, call: Call, set: &Set, exchange: &mut Exchange) -> Result<(), Failure> {
         exchange.record.call = Some(call);
-        exchange.record.ticket = Some(self.activity.begin(&exchange.id, exchange.class));
+        exchange.record.ticket = Some(self.activity.begin(&exchange.id, exchange.class.as_str()));
         let Ok(_slot) = self.requests.try_acquire() else {
             return Err(Failure::Busy {
                 limit: self.settings.max_requests,
@@ -150,15 +160,37 @@ impl Gateway {
             .read_body(self.settings.body_limit, self.settings.body_timeout)
             .await?;
         let peeked = wire::openai::peek(&body);
+        let form = match &peeked {
+            Ok(_) => Form::read(call, &body),
+            Err(error) => Err(error.clone()),
+        };
+        let decided = match form {
+            Ok(Some(form)) => Ok(Some(self.decide(form, set, exchange)?)),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        };
+        let name = match (&decided, &peeked) {
+            (Ok(Some(decided)), _) if decided.rerouted => Ok(&*decided.decision.model),
+            (_, Ok(peeked)) => Ok(&*peeked.model),
+            (_, Err(error)) => Err(error),
+        };
         let destination = self
             .models
-            .locate(&peeked, &*self.engine, &self.upstreams)
+            .locate(name, &*self.engine, &self.upstreams)
             .await?;
         match destination {
             Destination::Engine(card) => {
                 exchange.model = Some(card.id.clone());
+                let Some(decided) = decided? else {
+                    return Err(Failure::Engine(EngineError::Unsupported(format!(
+                        "the model `{}` writes text; it gives no embeddings",
+                        card.id
+                    ))));
+                };
+                // A body of many megabytes must not stay for as long as the answer takes.
+                drop(body);
                 observe::decided(exchange);
-                local::answer(self, card, call, body, exchange).await
+                local::answer(self, card, decided, exchange).await
             }
             Destination::Upstream { upstream, alias } => {
                 let name = peeked.as_ref().ok().map(|peeked| peeked.model.as_ref());
@@ -179,6 +211,19 @@ impl Gateway {
                 };
                 self.upstreams.relay(upstream, &path, body, exchange).await
             }
+        }
+    }
+
+    /// Asks the policy about a request, and notes what it says for the answer's header and the log.
+    fn decide(&self, form: Form, set: &Set, exchange: &mut Exchange) -> Result<Decided, Failure> {
+        let facts = self.models.facts();
+        let decided = Decided::about(form, &exchange.request().headers, set, &facts);
+        let decision = &decided.decision;
+        exchange.class = decision.class;
+        exchange.record.settled = Some(decision.into());
+        match &decision.deny {
+            Some(denial) => Err(Failure::Denied(denial.message.clone())),
+            None => Ok(decided),
         }
     }
 

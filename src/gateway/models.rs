@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 
 use super::{
@@ -10,8 +11,9 @@ use super::{
     upstream::{Listings, ModelAlias, Upstream, Upstreams},
 };
 use crate::{
-    engine::ModelCard,
-    wire::openai::{DecodeError, Model, Peek, model_list},
+    engine::{ModelCard, catalog::upstream_model},
+    policy::{Facts, ModelFact},
+    wire::openai::{DecodeError, Model, model_list},
 };
 
 /// Names in an error message about an unknown model.
@@ -21,6 +23,8 @@ const NAMES_TOLD: usize = 20;
 #[derive(Debug)]
 pub(super) struct Models {
     listings: Listings,
+    /// What the policy engine is told of them: made anew when a list has changed, not for a request.
+    facts: ArcSwap<Facts>,
 }
 
 /// Who answers a request.
@@ -35,10 +39,26 @@ pub(super) enum Destination<'a> {
 }
 
 impl Models {
-    pub(super) fn new(upstreams: &Upstreams) -> Self {
+    pub(super) fn new(engine: &dyn LocalEngine, upstreams: &Upstreams) -> Self {
         Self {
             listings: Listings::new(upstreams),
+            facts: ArcSwap::from_pointee(facts(engine, upstreams, &[])),
         }
+    }
+
+    /// What the policy engine is told of the models.
+    pub(super) fn facts(&self) -> Arc<Facts> {
+        self.facts.load_full()
+    }
+
+    /// What all upstreams list now.
+    async fn lists(&self, engine: &dyn LocalEngine, upstreams: &Upstreams) -> Vec<Arc<[Model]>> {
+        let lists = self.listings.all(upstreams).await;
+        let facts = facts(engine, upstreams, &lists);
+        if facts != **self.facts.load() {
+            self.facts.store(Arc::new(facts));
+        }
+        lists
     }
 
     /// Finds who answers for a model: the engine, then an upstream that offers it under this name, then one
@@ -46,14 +66,14 @@ impl Models {
     /// since servers take names that they do not list.
     pub(super) async fn locate<'a>(
         &self,
-        peeked: &Result<Peek<'_>, DecodeError>,
+        name: Result<&str, &DecodeError>,
         engine: &'a dyn LocalEngine,
         upstreams: &'a Upstreams,
     ) -> Result<Destination<'a>, Failure> {
         let mut open = upstreams.all().iter().filter(|upstream| upstream.is_open());
         let sole_open = open.next().filter(|_| open.next().is_none());
-        let name = match (peeked, sole_open) {
-            (Ok(peeked), _) => peeked.model.as_ref(),
+        let name = match (name, sole_open) {
+            (Ok(name), _) => name,
             // With nobody else to ask, what is wrong with the request is for the server to say.
             (Err(_), Some(upstream))
                 if engine.models().is_empty() && upstreams.all().len() == 1 =>
@@ -82,7 +102,7 @@ impl Models {
                 alias: None,
             });
         }
-        let lists = self.listings.all(upstreams).await;
+        let lists = self.lists(engine, upstreams).await;
         upstreams
             .all()
             .iter()
@@ -99,7 +119,7 @@ impl Models {
 
     /// The answer to `GET /v1/models`.
     pub(super) async fn list(&self, engine: &dyn LocalEngine, upstreams: &Upstreams) -> Bytes {
-        let lists = self.listings.all(upstreams).await;
+        let lists = self.lists(engine, upstreams).await;
         let own: Vec<Model> = engine.models().iter().map(describe).collect();
         let mut seen = HashSet::new();
         let all = own.iter().chain(lists.iter().flat_map(|list| list.iter()));
@@ -116,7 +136,7 @@ impl Models {
         if let Some(card) = engine.model(name) {
             return Ok(describe(card).to_json());
         }
-        let lists = self.listings.all(upstreams).await;
+        let lists = self.lists(engine, upstreams).await;
         let found = lists
             .iter()
             .flat_map(|list| list.iter())
@@ -125,6 +145,29 @@ impl Models {
             .map(Model::to_json)
             .ok_or_else(|| unknown(name, engine, &lists))
     }
+}
+
+/// The models of the engine, then those that upstreams offer under a name of the configuration or list.
+fn facts(engine: &dyn LocalEngine, upstreams: &Upstreams, lists: &[Arc<[Model]>]) -> Facts {
+    let mut models: Vec<ModelFact> = engine.models().iter().map(ModelFact::from).collect();
+    for (index, upstream) in upstreams.all().iter().enumerate() {
+        let name: Arc<str> = upstream.name().into();
+        if upstream.is_open() {
+            let listed = lists.get(index).map(AsRef::as_ref).unwrap_or_default();
+            models.extend(
+                listed
+                    .iter()
+                    .map(|model| upstream_model(&model.id, name.clone())),
+            );
+        } else {
+            models.extend(upstream.aliases().iter().map(|alias| ModelFact {
+                id: alias.alias.as_str().into(),
+                aliases: vec![alias.model.clone()],
+                ..upstream_model(&alias.model, name.clone())
+            }));
+        }
+    }
+    Facts { models }
 }
 
 fn unknown(name: &str, engine: &dyn LocalEngine, lists: &[Arc<[Model]>]) -> Failure {

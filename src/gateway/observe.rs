@@ -7,10 +7,11 @@ use tracing::{Span, debug, field::Empty, info, info_span, warn};
 use super::{
     exchange::Exchange,
     failure::{CLIENT_CLOSED_REQUEST, Failure, Fault},
+    in_force::{self, Settled},
     route::Call,
 };
 use crate::{
-    chat::Usage,
+    chat::{Sampling, Usage, answer::AnswerNotes},
     telemetry::{
         Metrics, Operation, RequestRecord,
         activity::{Ending, Ticket},
@@ -26,6 +27,12 @@ pub(super) struct Record {
     pub(super) provider: String,
     /// When the first token or byte of the answer's body was sent.
     pub(super) first_token: Option<Instant>,
+    /// What the policy has decided.
+    pub(super) settled: Option<Settled>,
+    /// The sampling values that were in force.
+    pub(super) sampling: Option<Sampling>,
+    /// What the rules have done to the answer.
+    pub(super) notes: AnswerNotes,
     /// Time in the engine's queue.
     pub(super) queued: Option<Duration>,
     /// Tokens, where they were counted.
@@ -50,6 +57,18 @@ impl Record {
             tell(ticket);
         }
     }
+
+    /// What was in force for the answer, as JSON; `None` as long as that is not known.
+    pub(super) fn in_force(&self) -> Option<String> {
+        let (settled, sampling) = (self.settled.as_ref()?, self.sampling.as_ref()?);
+        Some(in_force::json(settled, sampling))
+    }
+
+    /// What the rules have done to the answer, as JSON; `None` where that is nothing.
+    fn noted(&self) -> Option<String> {
+        let noted = self.notes != AnswerNotes::default();
+        noted.then(|| serde_json::to_string(&self.notes).ok())?
+    }
 }
 
 /// The provider name of the embedded engine.
@@ -60,7 +79,7 @@ pub(super) fn span(exchange: &Exchange) -> Span {
     info_span!(
         "request",
         id = exchange.id,
-        class = exchange.class,
+        class = Empty,
         model = Empty,
         queue_ms = Empty,
         prefill_ms = Empty,
@@ -72,7 +91,11 @@ pub(super) fn span(exchange: &Exchange) -> Span {
 pub(super) fn decided(exchange: &Exchange) {
     let record = &exchange.record;
     record.show(|ticket| {
-        ticket.decided(exchange.class, record.provider(), exchange.model.as_deref());
+        ticket.decided(
+            exchange.class.as_str(),
+            record.provider(),
+            exchange.model.as_deref(),
+        );
     });
 }
 
@@ -115,7 +138,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
             Some(duration.saturating_sub(first_token) / further)
         });
     metrics.request(&RequestRecord {
-        class: exchange.class,
+        class: exchange.class.as_str(),
         model: exchange.model.as_deref().unwrap_or_default(),
         provider,
         operation,
@@ -133,6 +156,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
 
 fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&Failure>) {
     let span = Span::current();
+    span.record("class", exchange.class.as_str());
     if let Some(model) = &exchange.model {
         span.record("model", model);
     }
@@ -145,10 +169,17 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
             }
         },
         None if exchange.record.call.is_some() => {
-            let usage = exchange.record.usage.unwrap_or_default();
+            let record = &exchange.record;
+            let usage = record.usage.unwrap_or_default();
+            let settled = record.settled.as_ref();
             info!(
                 status,
                 ms,
+                generation = exchange.generation,
+                rule = settled.map(|settled| &*settled.rule),
+                profile = settled.and_then(|settled| settled.profile.as_deref()),
+                sampling = record.in_force(),
+                notes = record.noted(),
                 prompt = usage.prompt,
                 cached = usage.cached,
                 completion = usage.completion,

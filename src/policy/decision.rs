@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use serde::Serialize;
 
 use super::{Class, Trace};
-use crate::chat;
 pub use crate::chat::answer::{JsonShape, JsonValue, Repetition, Think};
+use crate::chat::{self, answer::AnswerOptions};
 
 /// A decision, the request to send and the reasons.
 #[derive(Debug, Clone)]
@@ -44,6 +44,21 @@ pub struct Decision {
     pub answer: AnswerRules,
     /// Set where an explicit rule refuses the request.
     pub deny: Option<Denial>,
+}
+
+impl Decision {
+    /// What an answer's reader must know of it, beside what it knows of the model; `stop` are the client's own strings.
+    #[must_use]
+    pub fn answer_options(&self, stop: &[String]) -> AnswerOptions {
+        AnswerOptions {
+            stop: stop.iter().chain(&self.answer.stop).cloned().collect(),
+            think: self.answer.think,
+            json: self.answer.json.clone(),
+            fallback: self.queue.fallback.clone(),
+            repetition: self.answer.repetition,
+            ..AnswerOptions::default()
+        }
+    }
 }
 
 /// How urgent a request is and what happens when its time is over.

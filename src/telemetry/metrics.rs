@@ -12,12 +12,12 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
-    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
     registry::{Metric, Registry},
 };
 
 use super::{board::Board, engine::Watched};
-use crate::{chat, engine::Engine};
+use crate::{chat, engine::Engine, policy::live::Attempt};
 
 #[cfg(test)]
 mod tests;
@@ -120,6 +120,11 @@ struct ClassLabel {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
 }
@@ -145,6 +150,9 @@ pub struct Metrics {
     queue_seconds: Histograms<ClassLabel>,
     prefill_tokens: Family<KindLabel, Counter>,
     upstream_errors: Family<UpstreamLabel, Counter>,
+    policy_generation: Gauge,
+    policy_reload_ok: Gauge,
+    policy_reloads: Family<ResultLabel, Counter>,
     log_lines_dropped: Counter,
 }
 
@@ -201,6 +209,24 @@ impl Metrics {
                 r,
                 "rkgate_upstream_errors",
                 "Calls to an upstream that failed",
+                Family::default(),
+            ),
+            policy_generation: add(
+                r,
+                "rkgate_policy_generation",
+                "Number of the set of rules and policies in force",
+                Gauge::default(),
+            ),
+            policy_reload_ok: add(
+                r,
+                "rkgate_policy_reload_ok",
+                "Whether the files' present state is in force (1), or broken and an older one is kept (0)",
+                Gauge::default(),
+            ),
+            policy_reloads: add(
+                r,
+                "rkgate_policy_reloads",
+                "Attempts to load rules and policies",
                 Family::default(),
             ),
             log_lines_dropped: add(
@@ -293,6 +319,18 @@ impl Metrics {
             .get_or_create(&UpstreamLabel {
                 upstream: self.label(upstream),
             })
+            .inc();
+    }
+
+    /// Counts an attempt to load rules and policies.
+    pub fn policy_loaded(&self, attempt: &Attempt) {
+        let ok = attempt.error.is_none();
+        self.policy_generation
+            .set(i64::try_from(attempt.generation).unwrap_or(i64::MAX));
+        self.policy_reload_ok.set(i64::from(ok));
+        let result = if ok { "ok" } else { "failed" };
+        self.policy_reloads
+            .get_or_create(&ResultLabel { result })
             .inc();
     }
 

@@ -88,7 +88,10 @@ async fn a_streamed_chat() {
         (submission.job.id.as_str(), submission.job.model.as_str()),
         ("trace-7", MODEL)
     );
-    assert!(matches!(&submission.job.prompt, Prompt::Chat(request) if request.messages.len() == 1));
+    let Prompt::Chat(request) = &submission.job.prompt else {
+        panic!("no chat")
+    };
+    assert_eq!(request.messages.last().unwrap().content.text(), "Hello");
     let run = submission.accept();
     run.send(Progress::Queued { ahead: 0 }).await;
     run.send(started()).await;
@@ -386,7 +389,7 @@ async fn open_webuis_browser_page_is_told_its_place() {
         }
         assert_eq!(seen.contains(r#""event":{"type":"status""#), told, "{seen}");
         assert_eq!(seen.contains(r#""done":true"#), told, "{seen}");
-        assert!(seen.contains(r#""content":"Hi""#), "{seen}");
+        assert!(seen.contains("Hi"), "{seen}");
         assert_eq!(seen.matches(r#""role":"assistant""#).count(), 1, "{seen}");
     }
 }

@@ -113,7 +113,7 @@ async fn headers_pass_less_those_of_the_connection() {
     assert_eq!(answer.header("x-gone"), None);
     assert_eq!(answer.header("x-rkgate-class"), Some("chat"));
     assert_eq!(answer.header("x-rkgate-model"), Some("m"));
-    assert_eq!(answer.header("x-rkgate-policy"), Some("0"));
+    assert_eq!(answer.header("x-rkgate-policy"), Some("1"));
     assert!(
         answer
             .header("x-request-id")

@@ -1,6 +1,6 @@
 //! The service itself: stopping, limits, keys, CORS, malformed requests, the model list.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use rkgate::{
     engine::{EngineError, Job, ModelCard, Progress, Run},
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::kit::{
     client::{Client, post},
     engine::{Jobs, ScriptedEngine, scripted},
-    gateway::Running,
+    gateway::{Running, policy},
     upstream::{self, Upstream},
 };
 
@@ -127,6 +127,7 @@ async fn a_unix_socket_serves_as_well() {
         GatewaySettings::default(),
         Arc::new(engine),
         Upstreams::new(Vec::new()).unwrap(),
+        policy(Path::new("/nonexistent")),
         Arc::new(Metrics::new(Board::new("/nonexistent"))),
     );
     let stop = CancellationToken::new();

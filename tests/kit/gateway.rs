@@ -1,10 +1,14 @@
 //! A gateway in this process, on a port of its own.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use rkgate::{
     gateway::{
         BoundAddress, Gateway, GatewaySettings, Listener, LocalEngine, UpstreamSettings, Upstreams,
+    },
+    policy::{
+        Platform,
+        live::{Live, Origin},
     },
     telemetry::{Metrics, board::Board},
 };
@@ -13,6 +17,16 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{engine::scripted, soon};
+
+/// The rules and policies below a directory on top of the shipped ones.
+pub(crate) fn policy(files: &Path) -> Arc<Live> {
+    let origin = Origin {
+        rules: files.join("rules"),
+        policies: files.join("policies"),
+        platform: Platform::Rk3588,
+    };
+    Arc::new(Live::start(origin).unwrap())
+}
 
 /// A running gateway.
 pub(crate) struct Running {
@@ -23,8 +37,18 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a gateway in front of an engine and upstreams.
+    /// Starts a gateway with the shipped rules in front of an engine and upstreams.
     pub(crate) async fn start(
+        settings: GatewaySettings,
+        engine: impl LocalEngine,
+        upstreams: Vec<UpstreamSettings>,
+    ) -> Self {
+        Self::with_files(Path::new("/nonexistent"), settings, engine, upstreams).await
+    }
+
+    /// Starts a gateway with the rules and policies below a directory on top of the shipped ones.
+    pub(crate) async fn with_files(
+        files: &Path,
         settings: GatewaySettings,
         engine: impl LocalEngine,
         upstreams: Vec<UpstreamSettings>,
@@ -35,7 +59,13 @@ impl Running {
         };
         let metrics = Arc::new(Metrics::new(Board::new("/nonexistent")));
         let upstreams = Upstreams::new(upstreams).unwrap();
-        let gateway = Gateway::new(settings, Arc::new(engine), upstreams, Arc::clone(&metrics));
+        let gateway = Gateway::new(
+            settings,
+            Arc::new(engine),
+            upstreams,
+            policy(files),
+            Arc::clone(&metrics),
+        );
         let stop = CancellationToken::new();
         let served = tokio::spawn(gateway.serve(listener, stop.clone()));
         Self {

@@ -25,6 +25,7 @@ use crate::{
     console::{self, Admin},
     engine::Engine,
     gateway::{self, BoundAddress, Gateway, Listener, Upstreams},
+    policy::live::{Live, LoadError},
     telemetry::{Metrics, board::Board, logging},
 };
 
@@ -50,10 +51,13 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     let engine = Engine::start(settings::engine(&config.engine), runtime.handle().clone())
         .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
     metrics.watch(engine.clone());
+    let policy = start_policy(&config)?;
+    metrics.policy_loaded(&policy.last_attempt());
     let parts = Parts {
         config,
         file,
         engine,
+        policy: Arc::new(policy),
         metrics: Arc::new(metrics),
         started,
     };
@@ -64,10 +68,34 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     ended
 }
 
+/// Loads the rules and policies. There is no older set to keep, so that nothing is served where they are broken.
+fn start_policy(config: &Config) -> Result<Live, Failure> {
+    let chip = Board::default().chip();
+    let policy = Live::start(settings::policy(&config.policy, chip.as_deref())).map_err(
+        |error| match error {
+            LoadError::Wrong(report) => Failure::new(code::CONFIG, report.to_string()),
+            LoadError::Unreadable(error) => {
+                Failure::because(code::IO, "cannot load the policy", &error)
+            }
+        },
+    )?;
+    let loaded = policy.last_attempt();
+    info!(
+        generation = loaded.generation,
+        tests = loaded.tests,
+        "policy loaded"
+    );
+    if !loaded.warnings.problems.is_empty() {
+        warn!("the policy's files:\n{}", loaded.warnings);
+    }
+    Ok(policy)
+}
+
 struct Parts {
     config: Arc<Config>,
     file: Option<PathBuf>,
     engine: Engine,
+    policy: Arc<Live>,
     metrics: Arc<Metrics>,
     started: Instant,
 }
@@ -77,6 +105,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         config,
         file,
         engine,
+        policy,
         metrics,
         started,
     } = parts;
@@ -105,8 +134,13 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         settings::gateway(&config),
         Arc::new(engine.clone()),
         upstreams,
-        metrics,
+        policy.clone(),
+        metrics.clone(),
     );
+    let following = policy.follow(config.policy.watch, move |attempt| {
+        metrics.policy_loaded(attempt)
+    });
+    tokio::spawn(following);
     let mut answering = tokio::spawn(gateway.serve(api, stop.clone()));
     announce(&api_address, &admin_address)?;
 

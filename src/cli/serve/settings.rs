@@ -7,6 +7,7 @@ use crate::{
         settings::{self as engine, AbiOverride, MemoryBudget},
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
+    policy::{Platform, live::Origin},
 };
 
 pub(super) fn engine(config: &config::Engine) -> EngineSettings {
@@ -30,6 +31,16 @@ pub(super) fn engine(config: &config::Engine) -> EngineSettings {
         idle_unload: config.idle_unload,
         stall_timeout: config.stall_timeout,
         ..EngineSettings::default()
+    }
+}
+
+/// Where the rules and policies come from; `chip` is the board's, where there is one.
+pub(super) fn policy(policy: &config::Policy, chip: Option<&str>) -> Origin {
+    let named = |platform: &Platform| chip.is_some_and(|chip| chip.starts_with(platform.as_str()));
+    Origin {
+        rules: policy.rules.clone(),
+        policies: policy.policies.clone(),
+        platform: Platform::ALL.into_iter().find(named).unwrap_or_default(),
     }
 }
 

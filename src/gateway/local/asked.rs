@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::{
     chat::{
         self, ToolChoice,
-        answer::{AnswerOptions, Thinking},
+        answer::{AnswerOptions, Think, Thinking},
     },
-    engine::{EngineError, Job, ModelCard, Origin, Prompt, QueueClass, Run},
-    gateway::{failure::Failure, route::Call},
-    wire::openai::{CompletionRequest, decode_chat, decode_completion},
+    engine::{Job, ModelCard, Origin, Prompt, QueueClass, Run},
+    gateway::{
+        decide::{Decided, Form},
+        exchange::Exchange,
+        route::Call,
+    },
+    policy::{Class, Decision},
+    wire::openai::CompletionRequest,
 };
 
 /// How the answer to a request is to be read and told.
@@ -21,96 +26,108 @@ pub(super) struct Manner {
     pub(super) model: String,
     pub(super) stream: bool,
     pub(super) include_usage: bool,
-    stop: Vec<String>,
-    /// Names of the tools that may be called.
-    tools: Vec<String>,
-    /// What to expect of the answer where the prompt itself does not open a think block.
-    thinking: Thinking,
+    /// What to expect of an answer whose prompt does not open a think block itself, and what to make of it.
+    options: AnswerOptions,
 }
 
-/// Reads what a request asks of this model.
-pub(super) fn decode(
-    call: Call,
-    body: &Bytes,
-    id: &str,
-    card: &ModelCard,
-) -> Result<(Job, Manner), Failure> {
-    match call {
-        Call::Chat => Ok(chat(decode_chat(body)?, id, card)),
-        Call::Completion => Ok(completion(decode_completion(body)?, id, card)),
-        Call::Embeddings => Err(Failure::Engine(EngineError::Unsupported(format!(
-            "the model `{}` writes text; it gives no embeddings",
-            card.id
-        )))),
-    }
+/// What a decided request asks of this model.
+pub(super) fn job(decided: Decided, card: &ModelCard, exchange: &Exchange) -> (Job, Manner) {
+    let Decided {
+        form,
+        rewritten,
+        decision,
+        ..
+    } = decided;
+    let (prompt, manner) = match form {
+        Form::Chat(request) => chat(rewritten.unwrap_or(request), &decision, card),
+        Form::Text(request) => completion(request),
+    };
+    let job = Job {
+        id: exchange.id.clone(),
+        model: card.id.clone(),
+        prompt,
+        sampling: decision.sampling,
+        max_tokens: decision.max_tokens,
+        queue: QueueClass {
+            name: decision.queue.name,
+            urgency: decision.queue.urgency,
+            deadline: decision.queue.deadline.map(|time| exchange.started + time),
+            fallback: manner.options.fallback.is_some(),
+            // What completes words that have been typed on since is of no use.
+            newest_wins: decision.class == Class::Autocomplete,
+        },
+        origin: origin(&exchange.request().headers),
+    };
+    (job, manner)
 }
 
-fn chat(request: chat::Request, id: &str, card: &ModelCard) -> (Job, Manner) {
+fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (Prompt, Manner) {
+    request.thinking = decision.thinking;
     let tools = match request.tool_choice {
         ToolChoice::None => Vec::new(),
         ToolChoice::Auto | ToolChoice::Required | ToolChoice::Named(_) => {
             request.tools.iter().map(|tool| tool.name.clone()).collect()
         }
     };
+    let thinking = match request.thinking.unwrap_or(card.thinking) {
+        true => Thinking::Expected,
+        false => Thinking::Unexpected,
+    };
     let manner = Manner {
         call: Call::Chat,
         model: request.model.clone(),
         stream: request.stream,
         include_usage: request.include_usage,
-        stop: request.stop.clone(),
-        tools,
-        thinking: match request.thinking.unwrap_or(card.thinking) {
-            true => Thinking::Expected,
-            false => Thinking::Unexpected,
+        options: AnswerOptions {
+            thinking,
+            tools,
+            ..decision.answer_options(&request.stop)
         },
     };
-    let job = Job {
-        id: id.to_owned(),
-        model: card.id.clone(),
-        sampling: request.sampling,
-        max_tokens: request.max_tokens,
-        prompt: Prompt::Chat(Arc::new(request)),
-        queue: QueueClass::default(),
-        origin: Origin::default(),
-    };
-    (job, manner)
+    (Prompt::Chat(Arc::new(request)), manner)
 }
 
-fn completion(request: CompletionRequest, id: &str, card: &ModelCard) -> (Job, Manner) {
-    let job = Job {
-        id: id.to_owned(),
-        model: card.id.clone(),
-        sampling: request.sampling,
-        max_tokens: request.max_tokens,
-        prompt: Prompt::Text(request.prompt),
-        queue: QueueClass::default(),
-        origin: Origin::default(),
-    };
+fn completion(request: CompletionRequest) -> (Prompt, Manner) {
     let manner = Manner {
         call: Call::Completion,
         model: request.model,
         stream: request.stream,
         include_usage: request.include_usage,
-        stop: request.stop,
-        tools: Vec::new(),
-        thinking: Thinking::Verbatim,
+        options: AnswerOptions {
+            thinking: Thinking::Verbatim,
+            stop: request.stop,
+            ..AnswerOptions::default()
+        },
     };
-    (job, manner)
+    (Prompt::Text(request.prompt), manner)
+}
+
+/// Who asks, as far as Open WebUI's headers tell.
+fn origin(headers: &HeaderMap) -> Origin {
+    let named = |name: &str| Some(headers.get(name)?.to_str().ok()?.into());
+    Origin {
+        user: named("x-openwebui-user-id"),
+        conversation: named("x-openwebui-chat-id"),
+    }
 }
 
 impl Manner {
-    /// How to read the answer of this run.
-    pub(super) fn answer_options(&self, run: &Run, id: &str) -> AnswerOptions {
+    /// How to read the answer of this run; `None` where there is no run.
+    pub(super) fn answer_options(&self, run: Option<&Run>, id: &str) -> AnswerOptions {
+        let opened = run.is_some_and(|run| run.thinking_opened) && self.call == Call::Chat;
         AnswerOptions {
-            thinking: if run.thinking_opened && self.call == Call::Chat {
+            thinking: if opened {
                 Thinking::Opened
             } else {
-                self.thinking
+                self.options.thinking
             },
-            stop: self.stop.clone(),
-            tools: self.tools.clone(),
             id_seed: id.to_owned(),
-            ..AnswerOptions::default()
+            ..self.options.clone()
         }
+    }
+
+    /// Whether the client is to see nothing of the answer's thinking.
+    pub(super) fn drops_thinking(&self) -> bool {
+        self.options.think == Think::Drop
     }
 }

@@ -1,4 +1,4 @@
-//! Answers from the engine: a request is decoded, run, and its pieces are encoded as they come.
+//! Answers from the engine: a request is run, and its pieces are encoded as they come.
 
 mod asked;
 mod pieces;
@@ -6,42 +6,59 @@ mod sse;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
 use tokio::time::{self, MissedTickBehavior};
 
-use super::{Gateway, exchange::Exchange, failure::Failure, route::Call};
+use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, route::Call};
 use crate::{
     chat::answer::Answer,
-    engine::{ModelCard, Run},
+    engine::{ModelCard, Progress, Run},
     wire::openai,
 };
 use asked::Manner;
-use pieces::{News, Pieces};
+use pieces::{End, News, Pieces};
 use sse::{EventStream, StatusLine};
 
-/// Answers a call from the engine with this model.
+/// Answers a request from the engine with this model.
 pub(super) async fn answer(
     gateway: &Gateway,
     card: &ModelCard,
-    call: Call,
-    body: Bytes,
+    decided: Decided,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
-    let (job, manner) = asked::decode(call, &body, &exchange.id, card)?;
-    // A body of many megabytes must not stay for as long as the answer takes.
-    drop(body);
-    let run = tokio::select! {
-        run = gateway.engine.submit(job) => run?,
+    let (job, manner) = asked::job(decided, card, exchange);
+    let submitted = tokio::select! {
+        run = gateway.engine.submit(job) => run,
         gone = exchange.client_gone() => return Err(gone),
     };
-    exchange
-        .record
-        .show(|ticket| ticket.admitted(run.prompt_tokens));
-    let pieces = Pieces::new(manner.answer_options(&run, &exchange.id), run.prompt_tokens);
-    if manner.stream {
-        stream(gateway, &manner, run, pieces, exchange).await
-    } else {
-        collect(&manner, run, pieces, exchange).await
+    let options = manner.answer_options(submitted.as_ref().ok(), &exchange.id);
+    match submitted {
+        Ok(run) => {
+            exchange
+                .record
+                .show(|ticket| ticket.admitted(run.prompt_tokens));
+            let pieces = Pieces::new(options, run.prompt_tokens);
+            if manner.stream {
+                stream(gateway, &manner, run, pieces, exchange).await
+            } else {
+                collect(&manner, run, pieces, exchange).await
+            }
+        }
+        Err(error) => {
+            let mut pieces = Pieces::new(options, 0);
+            let failed = Some(Progress::Failed(error));
+            match pieces.take(failed, &mut exchange.record)? {
+                News::End(end) if manner.stream => {
+                    let mut events = EventStream::new(&manner, exchange);
+                    events.add(pieces.events());
+                    end_stream(&manner, events, &end, exchange).await
+                }
+                News::End(end) => {
+                    let answer = pieces.events().collect();
+                    respond(&manner, answer, &end, exchange).await
+                }
+                News::Waiting(_) | News::Started(_) | News::Text => Err(Failure::Internal),
+            }
+        }
     }
 }
 
@@ -83,7 +100,7 @@ async fn stream(
                 events.add(pieces.events());
             }
             _ = heartbeat.tick() => {
-                if quiet && !status.tell(&mut events) {
+                if quiet && exchange.may_begin() && !status.tell(&mut events) {
                     openai::write_heartbeat(&mut events.out);
                 }
                 quiet = true;
@@ -98,7 +115,8 @@ async fn stream(
                 }
                 return Err(failure);
             }
-            None if !events.out.is_empty() => {
+            // The sampling values in force are known with the start of the run, and stand in the header.
+            None if !events.out.is_empty() && (events.begun || exchange.may_begin()) => {
                 events.send(exchange).await?;
                 quiet = false;
             }
@@ -107,7 +125,16 @@ async fn stream(
     };
     // Ends the run where a stop string ended the answer.
     drop(run);
-    events.end(&end, manner.include_usage);
+    end_stream(manner, events, &end, exchange).await
+}
+
+async fn end_stream(
+    manner: &Manner,
+    mut events: EventStream,
+    end: &End,
+    exchange: &mut Exchange,
+) -> Result<(), Failure> {
+    events.end(end, manner.include_usage);
     events.send(exchange).await?;
     exchange.finish().await
 }
@@ -133,6 +160,19 @@ async fn collect(
         }
     };
     drop(run);
+    respond(manner, answer, &end, exchange).await
+}
+
+async fn respond(
+    manner: &Manner,
+    mut answer: Answer,
+    end: &End,
+    exchange: &mut Exchange,
+) -> Result<(), Failure> {
+    if manner.drops_thinking() {
+        // Text that turned out to be thinking after it had been told.
+        answer.reasoning.clear();
+    }
     let body = match manner.call {
         Call::Completion => openai::text_completion(
             &exchange.id,

@@ -1,6 +1,9 @@
 //! From the engine's progress to what a client is to be sent.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tracing::Span;
 
@@ -9,7 +12,7 @@ use crate::{
         Event, FinishReason, Timings, Usage,
         answer::{AnswerOptions, Assembler},
     },
-    engine::Progress,
+    engine::{EngineError, Progress},
     gateway::{failure::Failure, observe::Record},
     telemetry::activity::{Phase, Ticket},
 };
@@ -20,6 +23,12 @@ pub(super) struct Pieces {
     events: Vec<Event>,
     prompt_tokens: u32,
     generated: u32,
+    /// What to answer where the engine gives the job up.
+    fallback: Option<Arc<str>>,
+    /// Whether the answer is one piece of JSON.
+    is_json: bool,
+    /// Whether any text has been told.
+    told: bool,
 }
 
 /// What a step of the engine means.
@@ -45,10 +54,13 @@ pub(super) struct End {
 impl Pieces {
     pub(super) fn new(options: AnswerOptions, prompt_tokens: u32) -> Self {
         Self {
+            fallback: options.fallback.clone(),
+            is_json: options.json.is_some(),
             assembler: Assembler::new(options),
             events: Vec::new(),
             prompt_tokens,
             generated: 0,
+            told: false,
         }
     }
 
@@ -71,6 +83,7 @@ impl Pieces {
             Some(Progress::Loading) => Ok(News::Waiting("Loading the model".to_owned())),
             Some(Progress::Started(started)) => {
                 record.queued = Some(started.queued);
+                record.sampling = Some(started.sampling);
                 Span::current().record("queue_ms", millis(started.queued));
                 Ok(News::Started(started.queued))
             }
@@ -99,6 +112,9 @@ impl Pieces {
                 };
                 Ok(self.end(completion.finish, usage, Some(timings), record))
             }
+            Some(Progress::Failed(error @ EngineError::Withdrawn { .. })) => self
+                .without_the_engine(record)
+                .ok_or(Failure::Engine(error)),
             Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
             None => {
                 tracing::error!("the engine ended a run without a result");
@@ -118,7 +134,27 @@ impl Pieces {
             }
             _ => false,
         });
+        self.told |= !self.events.is_empty();
         self.events.drain(..)
+    }
+
+    /// The answer where the engine has given the job up: what it has said of the JSON as far as that can be saved, else
+    /// the fallback. `None` where there is none, or other text has been told.
+    fn without_the_engine(&mut self, record: &mut Record) -> Option<News> {
+        let fallback = self.fallback.clone()?;
+        if self.is_json {
+            return Some(self.end(FinishReason::Stop, self.usage(0), None, record));
+        }
+        if self.told {
+            return None;
+        }
+        self.events = vec![Event::Content(fallback.to_string())];
+        record.usage = Some(self.usage(0));
+        Some(News::End(End {
+            reason: FinishReason::Stop,
+            usage: self.usage(0),
+            timings: None,
+        }))
     }
 
     fn end(
@@ -130,6 +166,7 @@ impl Pieces {
     ) -> News {
         let reason = self.assembler.finish(reason, &mut self.events);
         record.usage = Some(usage);
+        record.notes = self.assembler.notes();
         News::End(End {
             reason,
             usage,

@@ -100,14 +100,10 @@ pub(super) struct StatusLine {
 
 impl StatusLine {
     pub(super) fn new(exchange: &Exchange) -> Self {
+        // A task of Open WebUI carries the chat's id as well.
         let headers = &exchange.request().headers;
-        // A task of Open WebUI carries the chat's id as well, but the name of the task in the second header.
-        let wanted = match headers.get("x-openwebui-task") {
-            Some(task) => task.is_empty(),
-            None => headers.contains_key("x-openwebui-chat-id"),
-        };
         Self {
-            wanted,
+            wanted: !exchange.class.is_task() && headers.contains_key("x-openwebui-chat-id"),
             description: None,
             shown: false,
         }
