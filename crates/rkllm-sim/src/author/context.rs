@@ -11,18 +11,21 @@ struct Passage<'a> {
 
 /// Answers from retrieved text if there is any.
 pub(crate) fn answer(conversation: &Conversation, chance: &Chance) -> Option<Answer> {
-    let place = [conversation.last_user(), &conversation.system]
-        .into_iter()
-        .find(|text| text.contains("</context>"))?;
-    let retrieved = retrieved(place)?;
     let question = conversation.question();
-    if retrieved.contains("created by the system") {
-        let subject = words::pictured(&question);
-        return Some(Answer::prose(format!(
-            "Here is the image you asked for: {subject}. I hope you like it! 🎨"
-        )));
-    }
-    let passages = passages(retrieved);
+    let places = [conversation.last_user(), &conversation.system];
+    let passages = match places.into_iter().find(|text| text.contains("</context>")) {
+        Some(place) => {
+            let retrieved = retrieved(place)?;
+            if retrieved.contains("created by the system") {
+                let subject = words::pictured(&question);
+                return Some(Answer::prose(format!(
+                    "Here is the image you asked for: {subject}. I hope you like it! 🎨"
+                )));
+            }
+            passages(retrieved)
+        }
+        None => numbered_passages(numbered(conversation.last_user())?.0),
+    };
     let best = best(&passages, &question, &conversation.previous_question());
     let Some(best) = best else {
         return Some(Answer::prose(
@@ -47,6 +50,30 @@ fn retrieved(text: &str) -> Option<&str> {
         .find("<context>\n")
         .or_else(|| before.rfind("<context>"))?;
     before.get(start + "<context>".len()..)
+}
+
+/// Sources in short: an instruction that speaks of sources, blocks that begin with `[1] name`, then the question. The
+/// blocks and the question.
+pub(super) fn numbered(text: &str) -> Option<(&str, &str)> {
+    let start = text.find("\n\n[1]")?;
+    let (instruction, rest) = text.split_at_checked(start)?;
+    let (sources, question) = rest.rsplit_once("\n\n")?;
+    let told = instruction.to_lowercase().contains("source");
+    (told && !sources.is_empty()).then_some((sources, question))
+}
+
+fn numbered_passages(sources: &str) -> Vec<Passage<'_>> {
+    let mut found = Vec::new();
+    for block in sources.split("\n\n[").filter(|block| !block.is_empty()) {
+        let (head, text) = block.split_once('\n').unwrap_or((block, ""));
+        let source = head.split_once(']').map(|(id, _)| id);
+        found.extend(words::sentences(text).into_iter().map(|text| Passage {
+            source,
+            text,
+            words: words::content_words(text),
+        }));
+    }
+    found
 }
 
 fn passages(retrieved: &str) -> Vec<Passage<'_>> {
@@ -209,5 +236,20 @@ mod tests {
             ),
             ""
         );
+    }
+
+    #[test]
+    fn numbered_sources_are_told_apart_from_the_question() {
+        let prompt = "Answer based on these sources and cite them like [1].\n\n[1] a.txt\nThe sky is green. The sea is red.\n\n\
+                      [2] b.txt\nThe moon is made of cheese.\n\nWhat is the moon made of?";
+        let (sources, question) = numbered(prompt).unwrap();
+        assert_eq!(question, "What is the moon made of?");
+        let passages = numbered_passages(sources);
+        let best = best(&passages, question, "").unwrap();
+        assert_eq!(
+            (best.source, best.text),
+            (Some("2"), "The moon is made of cheese.")
+        );
+        assert!(numbered("A list:\n\n[1] one\n\nWhat now?").is_none());
     }
 }

@@ -240,8 +240,11 @@ fn count_images(text: &str) -> usize {
 fn question(text: &str) -> String {
     let mut text = match text.rfind("</context>") {
         Some(at) => text.get(at + "</context>".len()..).unwrap_or_default(),
-        None => text,
+        None => super::context::numbered(text).map_or(text, |(_, question)| question),
     };
+    if let Some((_, after)) = text.rsplit_once("</memory_context>") {
+        text = after;
+    }
     for instructions in ["\n#### Code Interpreter", "\n#### Tools Available"] {
         if let Some(at) = text.find(instructions) {
             text = text.get(..at).unwrap_or_default();

@@ -3,15 +3,10 @@
 use super::history::History;
 use crate::author::{chance::Chance, words};
 
-/// What follows the text between the last `<text>` tags.
+/// What follows the typed text.
 pub(super) fn complete(prompt: &str, history: &History, chance: &Chance) -> String {
-    let typed = prompt.rsplit_once("<text>").map_or("", |(_, rest)| {
-        rest.split("</text>").next().unwrap_or_default()
-    });
+    let (kind, typed) = typed(prompt);
     let typed = typed.trim_end();
-    let kind = prompt.rsplit_once("<type>").map_or("", |(_, rest)| {
-        rest.split("</type>").next().unwrap_or_default()
-    });
     let search = kind.to_lowercase().contains("search");
     let subject = words::topic(history.last_question(), 3);
     let last = words::words(typed)
@@ -47,6 +42,23 @@ pub(super) fn complete(prompt: &str, history: &History, chance: &Chance) -> Stri
     }
 }
 
+/// The kind of field and what stands in it: between the last tags, or in the sentence that tells of it.
+fn typed(prompt: &str) -> (&str, &str) {
+    let tagged = |open: &str, close: &str| {
+        prompt
+            .rsplit_once(open)
+            .map_or("", |(_, rest)| rest.split(close).next().unwrap_or_default())
+    };
+    let told = prompt.rsplit_once("is typing this (");
+    match told.and_then(|(_, rest)| rest.split_once("): ")) {
+        Some((kind, rest)) => {
+            let text = rest.rsplit_once("\nHow does it go on?");
+            (kind, text.map_or(rest, |(text, _)| text))
+        }
+        None => (tagged("<type>", "</type>"), tagged("<text>", "</text>")),
+    }
+}
+
 const MOODS: [(&str, &str); 8] = [
     (
         "😊",
@@ -61,12 +73,11 @@ const MOODS: [(&str, &str); 8] = [
     ("🥳", "birthday party celebrate won congratulations"),
 ];
 
-/// One emoji for the message that the prompt quotes last.
+/// One emoji for the message that the prompt quotes: behind its heading, or before the order.
 pub(super) fn emoji(prompt: &str) -> String {
-    let message = prompt
-        .rsplit_once("essage:")
-        .map_or(prompt, |(_, message)| message)
-        .to_lowercase();
+    let headed = prompt.rsplit_once("essage:").map(|(_, message)| message);
+    let before = || Some(prompt.rsplit_once("\n\n")?.0);
+    let message = headed.or_else(before).unwrap_or(prompt).to_lowercase();
     let said: Vec<&str> = words::words(&message).collect();
     let fits = |cues: &str| {
         said.iter()

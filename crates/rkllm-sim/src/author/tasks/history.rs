@@ -32,7 +32,11 @@ impl History {
     fn quoted(prompt: &str) -> Self {
         let quoted = match prompt.rsplit_once("<chat_history>") {
             Some((_, quoted)) => quoted.split("</chat_history>").next().unwrap_or_default(),
-            None => prompt,
+            // Without tags the order stands in the last paragraph.
+            None => prompt
+                .rsplit_once("\n\n")
+                .filter(|(_, order)| speaker(order.lines().next().unwrap_or_default()).is_none())
+                .map_or(prompt, |(quoted, _)| quoted),
         };
         let mut said: Vec<(bool, String)> = Vec::new();
         for line in quoted.lines() {

@@ -1,6 +1,7 @@
 //! Tasks that chat clients give beside the chat: titles, tags, follow-ups, queries, completions, summaries.
 //!
-//! Recognised as a reader would: by the JSON key that is asked for, or by what the instructions say is wanted.
+//! Recognised as a reader would: by the JSON key that is asked for, or by what the instructions say is wanted. They
+//! stand at the head of a prompt, with examples, or in its last paragraph, in short.
 
 use serde_json::json;
 
@@ -62,8 +63,13 @@ pub(crate) fn answer(conversation: &Conversation, chance: &Chance) -> Option<Ans
 fn recognise(system: &str, prompt: &str) -> Option<Task> {
     let instructions = format!("{system}\n{prompt}").to_lowercase();
     let says = |cue: &str| instructions.contains(cue);
-    if system.contains("Available Tools:") {
+    if system.contains("Available Tools:")
+        || (system.starts_with("Tools:") && system.contains("\"tool_calls\""))
+    {
         return Some(Task::ToolSelection);
+    }
+    if let Some(task) = ordered(prompt) {
+        return Some(task);
     }
     if says("\"operations\"") && says("memor") {
         return Some(Task::Memory);
@@ -83,25 +89,57 @@ fn recognise(system: &str, prompt: &str) -> Option<Task> {
         return Some(Task::Emoji);
     }
     if says("json") {
-        let keys = [
-            ("follow_ups", Task::FollowUps),
-            ("queries", Task::Queries),
-            ("tags", Task::Tags),
-            ("title", Task::Title),
-            ("prompt", Task::ImagePrompt),
-            ("text", Task::Completion),
-        ];
-        let asked = keys
-            .into_iter()
-            .find(|(key, _)| says(&format!("\"{key}\":")) || says(&format!("\"{key}\" :")));
+        let asked = asked(&instructions);
         // A key alone may stand in JSON that somebody talks about; the instructions name the chat or its text too.
-        if let Some((_, task)) = asked
+        if let Some(task) = asked
             .filter(|_| says("history") || says("conversation") || says("<text>") || says("chat"))
         {
             return Some(task);
         }
     }
     (says("title") && says("word") && says("chat history")).then_some(Task::PlainTitle)
+}
+
+/// What the last paragraph orders, if what it is about stands before it.
+fn ordered(prompt: &str) -> Option<Task> {
+    let (quoted, order) = prompt.rsplit_once("\n\n")?;
+    let order = order.to_lowercase();
+    let says = |cue: &str| order.contains(cue);
+    if says("json only") {
+        let memory = says("\"operations\":").then_some(Task::Memory);
+        return memory.or_else(|| asked(&order));
+    }
+    if says("title only") {
+        Some(Task::PlainTitle)
+    } else if says("one emoji only") {
+        Some(Task::Emoji)
+    } else if says("sum up all of the above") && quoted.contains("USER:") {
+        Some(Task::Summary)
+    } else if says("one good answer") && quoted.contains("\"\"\"") {
+        Some(Task::Synthesis)
+    } else {
+        None
+    }
+}
+
+/// The task whose JSON key stands in the instructions (lower case).
+fn asked(instructions: &str) -> Option<Task> {
+    let keys = [
+        ("follow_ups", Task::FollowUps),
+        ("queries", Task::Queries),
+        ("tags", Task::Tags),
+        ("title", Task::Title),
+        ("prompt", Task::ImagePrompt),
+        ("text", Task::Completion),
+    ];
+    let named = |key: &str| {
+        [format!("\"{key}\":"), format!("\"{key}\" :")]
+            .iter()
+            .any(|spelt| instructions.contains(spelt))
+    };
+    keys.into_iter()
+        .find(|(key, _)| named(key))
+        .map(|(_, task)| task)
 }
 
 #[cfg(test)]

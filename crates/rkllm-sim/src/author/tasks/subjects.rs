@@ -29,7 +29,9 @@ pub(super) fn title(history: &History, instructions: &str, chance: &Chance) -> S
         _ => subject,
     };
     let lower = instructions.to_lowercase();
-    let emoji = lower.contains("with an emoji") || lower.contains("emojis that enhance");
+    let emoji = lower.contains("with an emoji")
+        || lower.contains("with one fitting emoji")
+        || lower.contains("emojis that enhance");
     if emoji {
         format!(
             "{} {plain}",

@@ -4,8 +4,17 @@ use crate::author::words;
 
 /// A summary in points of the messages that the prompt quotes.
 pub(super) fn summarise(prompt: &str) -> String {
-    let previous = section(prompt, "Previous Summary:");
-    let quoted = section(prompt, "Messages Being Compacted:");
+    let (previous, quoted) = if prompt.contains("Messages Being Compacted:") {
+        (
+            section(prompt, "Previous Summary:"),
+            section(prompt, "Messages Being Compacted:"),
+        )
+    } else {
+        let quoted = prompt.rsplit_once("\n\n").map_or("", |(quoted, _)| quoted);
+        let told = quoted.strip_prefix("Before that: ");
+        told.and_then(|rest| rest.split_once("\n\n"))
+            .unwrap_or(("", quoted))
+    };
     let mut points: Vec<String> = previous
         .lines()
         .map(str::trim)

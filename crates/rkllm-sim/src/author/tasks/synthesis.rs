@@ -4,9 +4,9 @@ use crate::author::words;
 
 /// One text of the quoted responses: what each says, once.
 pub(super) fn merge(prompt: &str) -> String {
-    let quoted = prompt
-        .rsplit_once("Responses from models:")
-        .map_or(prompt, |(_, quoted)| quoted);
+    let start = prompt.find("\"\"\"").unwrap_or_default();
+    let end = prompt.rfind("\"\"\"").unwrap_or(prompt.len());
+    let quoted = prompt.get(start..end).unwrap_or_default();
     let responses = quoted
         .split("\"\"\"")
         .map(str::trim)
@@ -20,7 +20,9 @@ pub(super) fn merge(prompt: &str) -> String {
     if said.is_empty() {
         return "The given responses are empty, so there is nothing to put together.".to_owned();
     }
-    let question = prompt.split('"').nth(1).unwrap_or_default().trim();
+    let told = prompt.strip_prefix("Question: ");
+    let question = told.map_or_else(|| prompt.split('"').nth(1), |rest| rest.lines().next());
+    let question = question.unwrap_or_default().trim();
     let topic = words::topic(question, 3);
     let lead = if topic.is_empty() {
         "Taken together:".to_owned()

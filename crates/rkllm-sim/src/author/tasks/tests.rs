@@ -177,6 +177,83 @@ fn lasting_facts_are_remembered_and_others_are_not() {
     assert_eq!(review("What time is it?"), Value::Array(Vec::new()));
 }
 
+/// Prompts that a gateway has cut down for small models: the chat first, the order in the last paragraph.
+#[test]
+fn short_orders_are_understood_as_well_as_long_ones() {
+    let chat_so_far = "USER: How do heat pumps work?\nASSISTANT: They move heat.\n\nUSER: And in winter?\nASSISTANT: Still fine.";
+    let json = |order: &str| object(&ask(&format!("{chat_so_far}\n\n{order}")));
+    let title = json(
+        "Name the chat above in 2 to 4 words. No emoji.\nAnswer with JSON only: {\"title\": \"short title\"}",
+    );
+    assert!(title["title"].as_str().unwrap().starts_with("Heat Pumps"));
+    let title = json(
+        "Name the chat above. Begin with one fitting emoji.\nAnswer with JSON only: {\"title\": \"emoji and title\"}",
+    );
+    assert!(!title["title"].as_str().unwrap().starts_with('H'));
+    let tags = json(
+        "Which subjects is the chat above about?\nAnswer with JSON only: {\"tags\": [\"subject\"]}",
+    );
+    assert_eq!(tags["tags"][1], "Heat Pumps");
+    let next = json(
+        "What might the user write next?\nAnswer with JSON only: {\"follow_ups\": [\"message\"]}",
+    );
+    assert_eq!(next["follow_ups"].as_array().unwrap().len(), 3);
+    let queries = json(
+        "Today is 2026-11-22.\nWrite web search queries.\nAnswer with JSON only: {\"queries\": [\"query\"]}",
+    );
+    assert_eq!(queries["queries"][0], "heat pumps winter");
+    let typed = json(
+        "Someone is typing this (search query): The weather in\nHow does it go on?\nAnswer with JSON only: {\"text\": \"words\"}",
+    );
+    let text = typed["text"].as_str().unwrap();
+    assert!(
+        ["Berlin", "London", "Lisbon"]
+            .iter()
+            .any(|city| text.contains(city)),
+        "{text}"
+    );
+    let plain = ask(&format!(
+        "{chat_so_far}\n\nName the chat above in 3 to 5 words. Answer with the title only."
+    ));
+    assert!(
+        plain.contains("Heat Pumps") && !plain.contains('{'),
+        "{plain}"
+    );
+    let emoji = "I am so happy today\n\nWhich emoji shows the mood of the message above? Answer with one emoji only.";
+    assert_eq!(ask(emoji), "😊");
+    let merged = ask(
+        "Question: How do heat pumps work?\n\nAnswers of several assistants:\n\"\"\"They move heat.\"\"\"\n\n\"\"\"By compression.\"\"\"\n\n\
+         Make one good answer to the question out of these.",
+    );
+    assert!(
+        merged.starts_with("Taken together, on heat pumps: They move heat. By compression.\n"),
+        "{merged}"
+    );
+    let summary = ask(&format!(
+        "Before that: - The user likes islands.\n\n{chat_so_far}\n\nSum up all of the above for the assistant that goes on with it."
+    ));
+    assert!(
+        summary.contains("likes islands") && summary.contains("They move heat."),
+        "{summary}"
+    );
+    assert!(!summary.contains("goes on with it"), "{summary}");
+    let memory = ask(
+        "Known about the user:\n(none)\n\nConversation:\nuser: My favourite animal is the otter, remember that.\n\nassistant: Fine.\n\n\
+         Did the user tell something about themselves?\nAnswer with JSON only. New: {\"operations\": [{\"action\": \"add\"}]}",
+    );
+    assert_eq!(
+        object(&memory)["operations"][0]["content"],
+        "The user's favourite animal is the otter."
+    );
+    let system = "Tools: [{\"name\":\"add\",\"description\":\"Add two integers.\",\"parameters\":{\"properties\":{\"a\":{\"type\":\"integer\"}},\"type\":\"object\"}}]\n\n\
+                  Which of these tools does the query need?\nAnswer with JSON only: {\"tool_calls\": [{\"name\": \"tool\", \"parameters\": {}}]}";
+    let call = object(&chat(&[
+        ("system", system),
+        ("user", "Query: add 2 and 3."),
+    ]));
+    assert_eq!(call["tool_calls"][0]["name"], "add");
+}
+
 #[test]
 fn talk_about_json_and_retrieved_text_are_no_tasks() {
     let answer = ask("Why does my JSON with \"tags\": [] not parse?");

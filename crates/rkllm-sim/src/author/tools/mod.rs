@@ -110,7 +110,7 @@ fn clear_match<'a>(question: &str, tools: &'a [Tool]) -> Option<&'a Tool> {
 /// Chooses from the functions that a client lists in the system part, in the form it asks for.
 pub(crate) fn select(system: &str, prompt: &str) -> Answer {
     let listed = system
-        .split_once("Available Tools:")
+        .split_once("Tools:")
         .map_or("", |(_, rest)| rest)
         .trim_start();
     let definitions = serde_json::Deserializer::from_str(listed)
