@@ -1,4 +1,4 @@
-.PHONY: run test lint bench schemas tools
+.PHONY: run test lint bench schemas console console-check tools
 
 # What the build needs beside Rust: installed where that is possible without asking, named otherwise.
 tools:
@@ -25,3 +25,14 @@ schemas: tools
 	target/debug/rkgate schema rules > rules/rules.schema.json
 	target/debug/rkgate schema policies > policies/policies.schema.json
 	target/debug/rkgate schema reference > docs/policy-reference.md
+
+# The console's files in src/console/assets, from its sources in console/. Needs Node.js; building rkgate does not.
+console: console/node_modules/.package-lock.json
+	npm --prefix console run --silent build
+
+# Whether the committed files are what the sources give, byte for byte.
+console-check: console/node_modules/.package-lock.json
+	@out=$$(mktemp -d) && cd console && npx tsc && node build.mjs "$$out" && diff -r "$$out" ../src/console/assets && rm -r "$$out"
+
+console/node_modules/.package-lock.json: console/package-lock.json
+	cd console && npm ci --silent

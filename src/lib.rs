@@ -8,6 +8,7 @@ pub mod chat;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod doctor;
 pub mod engine;
 pub mod gateway;
 pub mod policy;

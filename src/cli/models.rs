@@ -7,10 +7,11 @@ use std::{
 
 use clap::Args;
 
-use super::{Configuration, Failure, Format, code, doctor::runtime};
+use super::{Configuration, Failure, Format, code};
 use crate::{
     config::Loaded,
     console,
+    doctor::runtime,
     engine::{ModelCard, catalog_of},
     telemetry::board::Board,
 };

@@ -50,6 +50,11 @@ pub fn models_json(models: &[ModelCard]) -> Value {
 }
 
 pub(super) async fn engine(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    Json(status_json(&admin))
+}
+
+/// The engine at this moment.
+pub(super) fn status_json(admin: &Admin) -> Value {
     let status = admin.engine.status();
     let workers: Vec<Value> = status
         .workers
@@ -69,7 +74,7 @@ pub(super) async fn engine(State(admin): State<Arc<Admin>>) -> Json<Value> {
         })
         .collect();
     let counters = status.counters;
-    Json(json!({
+    json!({
         "library": status.library.map_or_else(|| "simulator".to_owned(), |path| path.display().to_string()),
         "models_dir": status.models_dir,
         "shipped_models": status.shipped_models,
@@ -87,5 +92,5 @@ pub(super) async fn engine(State(admin): State<Arc<Admin>>) -> Json<Value> {
             "workers_lost": counters.workers_lost,
         },
         "models": models_json(admin.engine.models()),
-    }))
+    })
 }

@@ -1,28 +1,35 @@
 //! The admin port. One file per subject; the routes meet here.
 
 mod access;
+mod assets;
 mod engine;
+mod events;
 mod health;
+mod session;
+mod setup;
 mod state;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use axum::{Router, middleware, routing::get};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     engine::Engine,
-    telemetry::{Metrics, board::Board},
+    telemetry::{Activity, Metrics, board::Board},
 };
 
 pub use engine::models_json;
+pub use session::Sessions;
 
 /// What the admin port knows of the running gateway.
 #[derive(Debug)]
 pub struct Admin {
     /// Metrics.
     pub metrics: Arc<Metrics>,
+    /// The requests of the moment.
+    pub activity: Arc<Activity>,
     /// The configuration in force.
     pub config: Arc<Config>,
     /// The file that it was read from.
@@ -33,6 +40,8 @@ pub struct Admin {
     pub api: String,
     /// The board.
     pub board: Board,
+    /// Who has signed in.
+    pub sessions: Sessions,
     /// When rkgate started.
     pub started: Instant,
     /// Cancelled once rkgate shuts down.
@@ -41,17 +50,23 @@ pub struct Admin {
 
 /// The admin port's routes.
 pub fn router(admin: Arc<Admin>) -> Router {
-    let api = Router::new()
+    let known = Router::new()
         .route("/api/engine", get(engine::engine))
+        .route("/api/events", get(events::events))
+        .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
-        .layer(middleware::from_fn_with_state(
-            admin.clone(),
-            access::with_key,
-        ));
+        .layer(from_fn_with_state(admin.clone(), access::with_key));
+    let session = get(session::show)
+        .post(session::sign_in)
+        .delete(session::sign_out);
+    let api = known
+        .route("/api/session", session)
+        .layer(from_fn_with_state(admin.clone(), access::from_here));
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics_text))
+        .merge(assets::routes())
         .merge(api)
         .with_state(admin)
 }

@@ -150,7 +150,7 @@ impl Gateway {
 
     async fn call(&self, call: Call, set: &Set, exchange: &mut Exchange) -> Result<(), Failure> {
         exchange.record.call = Some(call);
-        exchange.record.ticket = Some(self.activity.begin(&exchange.id, exchange.class.as_str()));
+        observe::began(exchange, &self.activity);
         let Ok(_slot) = self.requests.try_acquire() else {
             return Err(Failure::Busy {
                 limit: self.settings.max_requests,

@@ -1,6 +1,9 @@
 //! What the gateway tells about its requests: one span, one line and one count each.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tracing::{Span, debug, field::Empty, info, info_span, warn};
 
@@ -13,7 +16,7 @@ use super::{
 use crate::{
     chat::{Sampling, Usage, answer::AnswerNotes},
     telemetry::{
-        Metrics, Operation, RequestRecord,
+        Activity, Metrics, Operation, RequestRecord,
         activity::{Ending, Ticket},
     },
 };
@@ -85,6 +88,19 @@ pub(super) fn span(exchange: &Exchange) -> Span {
         prefill_ms = Empty,
         decode_ms = Empty,
     )
+}
+
+/// Headers by which Open WebUI can tell what a request is for and which chat it belongs to.
+const WEBUI_HEADERS: [&str; 2] = ["x-openwebui-task", "x-openwebui-chat-id"];
+
+/// Shows a request that has come.
+pub(super) fn began(exchange: &mut Exchange, activity: &Arc<Activity>) {
+    let headers = &exchange.request().headers;
+    let present = WEBUI_HEADERS
+        .into_iter()
+        .filter(|name| headers.contains_key(*name));
+    let ticket = activity.begin(&exchange.id, exchange.class.as_str(), present.collect());
+    exchange.record.ticket = Some(ticket);
 }
 
 /// Shows what was decided about a request.

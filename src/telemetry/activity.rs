@@ -45,6 +45,8 @@ pub struct Snapshot {
     pub id: Arc<str>,
     /// When it came, in milliseconds since 1970.
     pub arrived: u64,
+    /// Open WebUI's own headers that came with it, in lower case.
+    pub webui_headers: Vec<&'static str>,
     /// What it is for, e.g. `chat`.
     pub class: Arc<str>,
     /// The model that answers, once that is known.
@@ -55,6 +57,8 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Requests before it in the engine's queue.
     pub ahead: Option<usize>,
+    /// When its model began to be loaded, where it had to be.
+    pub loading: Option<u64>,
     /// When the NPU got it.
     pub started: Option<u64>,
     /// When the first token or byte left.
@@ -121,7 +125,12 @@ pub struct Ticket {
 impl Activity {
     /// Shows a request that has come.
     #[must_use]
-    pub fn begin(self: &Arc<Self>, id: &str, class: &str) -> Ticket {
+    pub fn begin(
+        self: &Arc<Self>,
+        id: &str,
+        class: &str,
+        webui_headers: Vec<&'static str>,
+    ) -> Ticket {
         let mut requests = lock(&self.requests);
         requests.arrived += 1;
         let number = requests.arrived;
@@ -129,11 +138,13 @@ impl Activity {
             number,
             id: id.into(),
             arrived: unix_millis(),
+            webui_headers,
             class: class.into(),
             model: None,
             provider: "".into(),
             phase: Phase::Arrived,
             ahead: None,
+            loading: None,
             started: None,
             first_token: None,
             ended: None,
@@ -239,8 +250,10 @@ impl Ticket {
         self.change(|snapshot| {
             snapshot.phase = phase;
             snapshot.ahead = None;
-            if phase == Phase::Running {
-                snapshot.started = Some(at);
+            match phase {
+                Phase::Loading => snapshot.loading = Some(at),
+                Phase::Running => snapshot.started = Some(at),
+                _ => {}
             }
         });
     }
@@ -308,7 +321,8 @@ fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn unix_millis() -> u64 {
+/// Milliseconds since 1970.
+pub(crate) fn unix_millis() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, millis)
@@ -331,7 +345,7 @@ mod tests {
     #[test]
     fn a_request_is_shown_from_its_arrival_to_its_end() {
         let activity = Arc::new(Activity::default());
-        let ticket = activity.begin("r1", "chat");
+        let ticket = activity.begin("r1", "chat", Vec::new());
         ticket.decided("chat", "rkllm", Some("qwen3-1.7b"));
         ticket.admitted(40);
         ticket.queued(2);
@@ -368,7 +382,7 @@ mod tests {
     #[test]
     fn a_dropped_ticket_is_an_abandoned_request() {
         let activity = Arc::new(Activity::default());
-        drop(activity.begin("r1", "chat"));
+        drop(activity.begin("r1", "chat", Vec::new()));
         assert!(activity.running().is_empty());
         let (ended, _) = activity.ended(0);
         let ended = ended.first().unwrap();
@@ -379,7 +393,7 @@ mod tests {
     fn old_requests_are_forgotten_and_new_ones_are_told_once() {
         let activity = Arc::new(Activity::default());
         for _ in 0..REMEMBERED + 10 {
-            drop(activity.begin("r", "chat"));
+            drop(activity.begin("r", "chat", Vec::new()));
         }
         let (ended, seen) = activity.ended(0);
         assert_eq!(
@@ -387,7 +401,7 @@ mod tests {
             (REMEMBERED, u64::try_from(REMEMBERED).unwrap() + 10)
         );
         let before = activity.version();
-        drop(activity.begin("new", "chat"));
+        drop(activity.begin("new", "chat", Vec::new()));
         assert!(activity.version() > before);
         let (new, _) = activity.ended(seen);
         assert_eq!(new.len(), 1);

@@ -89,6 +89,13 @@ impl Board {
             .map(str::to_owned)
     }
 
+    /// The machine's name in the network.
+    #[must_use]
+    pub fn hostname(&self) -> Option<String> {
+        self.read("/proc/sys/kernel/hostname")
+            .filter(|name| !name.is_empty())
+    }
+
     /// Main memory.
     #[must_use]
     pub fn memory(&self) -> Option<Memory> {

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod console;
 mod serve;
 mod server;
 

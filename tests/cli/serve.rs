@@ -219,7 +219,7 @@ fn a_log_file_that_cannot_be_opened_exits_with_74() {
 }
 
 /// Makes a key as the manual says.
-fn add_key(dir: &Path) {
+pub(crate) fn add_key(dir: &Path) {
     let manual =
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operations.md"))
             .unwrap();

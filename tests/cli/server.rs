@@ -96,9 +96,14 @@ fn connect(base: &str) -> Box<dyn Stream> {
 pub(crate) fn send(base: &str, head: &str, body: &str) -> BufReader<Box<dyn Read>> {
     let mut stream = connect(base);
     let length = body.len();
+    let host = if head.contains("\r\nHost: ") {
+        ""
+    } else {
+        "\r\nHost: localhost"
+    };
     write!(
         stream,
-        "{head}\r\nHost: rkgate\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        "{head}{host}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
     )
     .unwrap();
     BufReader::new(Box::new(stream))
@@ -106,13 +111,18 @@ pub(crate) fn send(base: &str, head: &str, body: &str) -> BufReader<Box<dyn Read
 
 /// Status and body of a GET, with more header lines if need be.
 pub(crate) fn get(base: &str, path: &str, headers: &str) -> (u16, String) {
+    let (status, _, body) = call(base, &format!("GET {path} HTTP/1.1{headers}"), "");
+    (status, body)
+}
+
+/// Status, header and body of the answer to a request.
+pub(crate) fn call(base: &str, head: &str, body: &str) -> (u16, String, String) {
     let mut answer = String::new();
-    send(base, &format!("GET {path} HTTP/1.1{headers}"), "")
-        .read_to_string(&mut answer)
-        .unwrap();
+    send(base, head, body).read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (
         head.split(' ').nth(1).unwrap().parse().unwrap(),
+        head.to_owned(),
         body.to_owned(),
     )
 }

@@ -22,7 +22,7 @@ use tracing::{info, warn};
 use super::{Configuration, Failure, code};
 use crate::{
     config::{Address, Config, Loaded},
-    console::{self, Admin},
+    console::{self, Admin, Sessions},
     engine::Engine,
     gateway::{self, BoundAddress, Gateway, Listener, Upstreams},
     policy::live::{Live, LoadError},
@@ -118,18 +118,6 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
     let api = bind(&config.listen.api).await?;
     let api_address = api.address().clone();
     let (stop, stop_admin) = (CancellationToken::new(), CancellationToken::new());
-    let admin = Arc::new(Admin {
-        metrics: metrics.clone(),
-        config: config.clone(),
-        file,
-        engine: engine.clone(),
-        api: api_address.to_string(),
-        board: Board::default(),
-        started,
-        stop: stop.clone(),
-    });
-    let (admin_address, admin) =
-        serve_admin(admin, &config.listen.admin, stop_admin.clone()).await?;
     let gateway = Gateway::new(
         settings::gateway(&config),
         Arc::new(engine.clone()),
@@ -137,6 +125,20 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         policy.clone(),
         metrics.clone(),
     );
+    let admin = Arc::new(Admin {
+        metrics: metrics.clone(),
+        activity: gateway.activity(),
+        config: config.clone(),
+        file,
+        engine: engine.clone(),
+        api: api_address.to_string(),
+        board: Board::default(),
+        sessions: Sessions::default(),
+        started,
+        stop: stop.clone(),
+    });
+    let (admin_address, admin) =
+        serve_admin(admin, &config.listen.admin, stop_admin.clone()).await?;
     let following = policy.follow(config.policy.watch, move |attempt| {
         metrics.policy_loaded(attempt)
     });

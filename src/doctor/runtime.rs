@@ -9,7 +9,7 @@ use crate::{config::Library, engine::usual_places, telemetry::board::Board};
 
 /// What will run the models.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::cli) enum Runtime {
+pub(crate) enum Runtime {
     /// The simulator; `wanted` if the configuration says so.
     Simulator { wanted: bool },
     /// A library at this path of the board.
@@ -17,7 +17,7 @@ pub(in crate::cli) enum Runtime {
 }
 
 impl Runtime {
-    pub(in crate::cli) fn is_real(&self) -> bool {
+    pub(crate) fn is_real(&self) -> bool {
         matches!(self, Self::Library(_))
     }
 }
@@ -32,7 +32,7 @@ const OPENMP_DIRS: [&str; 6] = [
     "/usr/local/lib",
 ];
 
-pub(in crate::cli) fn find(board: &Board, library: &Library) -> Runtime {
+pub(crate) fn find(board: &Board, library: &Library) -> Runtime {
     match library {
         Library::Sim => Runtime::Simulator { wanted: true },
         Library::Path(path) => Runtime::Library(path.clone()),

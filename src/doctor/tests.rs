@@ -230,7 +230,8 @@ async fn ports_and_upstreams_are_tried() {
     );
     fs::write(&file, toml).unwrap();
     let config = Inputs::new(Some(file), []).load().unwrap().config;
-    let findings = network::findings(&config).await;
+    let mut findings = listeners(&config).await;
+    findings.extend(upstreams(&config).await);
     assert_eq!(status(&findings, "ports"), [Status::Warn, Status::Ok]);
     assert_eq!(status(&findings, "upstream"), [Status::Ok, Status::Fail]);
 }

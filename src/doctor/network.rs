@@ -14,11 +14,15 @@ use crate::config::{Address, Config};
 /// How long an upstream may take to answer the phone.
 const REACH: Duration = Duration::from_secs(2);
 
-pub(super) async fn findings(config: &Config) -> Vec<Finding> {
-    let mut findings = vec![
+pub(super) async fn listeners(config: &Config) -> Vec<Finding> {
+    vec![
         listener("api", &config.listen.api).await,
         listener("admin", &config.listen.admin).await,
-    ];
+    ]
+}
+
+pub(super) async fn upstreams(config: &Config) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for upstream in &config.upstreams {
         for url in &upstream.urls {
             findings.push(reach(&upstream.name, url).await);
@@ -28,7 +32,8 @@ pub(super) async fn findings(config: &Config) -> Vec<Finding> {
 }
 
 /// What a person types into Open WebUI; it stands on the same machine as far as we know.
-pub(super) fn webui_url(config: &Config) -> String {
+#[must_use]
+pub fn webui_url(config: &Config) -> String {
     match &config.listen.api {
         Address::Tcp(address) if address.ip().is_unspecified() => {
             format!("http://<this machine>:{}/v1", address.port())

@@ -1,0 +1,94 @@
+import { render } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { get, whenSignedOut, words } from "./api";
+import { connect, useLive } from "./live";
+import { LivePage } from "./pages/live";
+import { ModelsPage } from "./pages/models";
+import { SetupPage } from "./pages/setup";
+import { Notice } from "./parts/notice";
+import { followLinks, usePath } from "./router";
+import { Shell } from "./shell";
+import { SignIn } from "./sign-in";
+import type { Session } from "./types";
+
+interface Page {
+  title: string;
+  view: preact.ComponentChild;
+}
+
+function page(path: string): Page {
+  switch (path) {
+    case "/":
+      return { title: "Live", view: <LivePage /> };
+    case "/models":
+      return { title: "Models", view: <ModelsPage /> };
+    case "/setup":
+      return { title: "Set-up", view: <SetupPage /> };
+    default:
+      return { title: "Not here", view: <Notice kind="empty" title="There is no such page" /> };
+  }
+}
+
+function App() {
+  const [session, setSession] = useState<Session | null>(null);
+  const [trouble, setTrouble] = useState<string | null>(null);
+  const look = () => {
+    get<Session>("/api/session").then(
+      (session) => {
+        setSession(session);
+        setTrouble(null);
+        if (session.signed_in) {
+          connect();
+        }
+      },
+      (error) => setTrouble(words(error)),
+    );
+  };
+  useEffect(() => {
+    whenSignedOut(() => setSession({ key_needed: true, signed_in: false }));
+    look();
+  }, []);
+  if (trouble) {
+    return (
+      <Notice kind="bad" title={trouble}>
+        <button type="button" onClick={look}>
+          Try again
+        </button>
+      </Notice>
+    );
+  }
+  if (!session) {
+    return null;
+  }
+  return session.signed_in ? <Pages session={session} /> : <SignIn onSignedIn={look} />;
+}
+
+function Pages({ session }: { session: Session }) {
+  const path = usePath();
+  const heading = useRef<HTMLHeadingElement>(null);
+  const first = useRef(true);
+  const { connected } = useLive();
+  const { title, view } = page(path);
+  useEffect(() => {
+    document.title = `${title} · rkgate`;
+    // A page that changes without being loaded is announced by its heading, and the keyboard starts there.
+    if (!first.current) {
+      heading.current?.focus();
+    }
+    first.current = false;
+  }, [title, path]);
+  return (
+    <Shell path={path} session={session} connected={connected}>
+      <h1 ref={heading} tabIndex={-1}>
+        {title}
+      </h1>
+      {view}
+    </Shell>
+  );
+}
+
+const root = document.getElementById("app");
+if (root) {
+  followLinks();
+  render(<App />, root);
+}

@@ -1,0 +1,113 @@
+import { useEffect, useState } from "preact/hooks";
+import { get } from "../api";
+import { bytes, count, median, percent, speed } from "../format";
+import { useLive } from "../live";
+import { Notice } from "../parts/notice";
+import { Table, type Column } from "../parts/table";
+import type { Engine, LiveRequest, Model, State } from "../types";
+import { decodeSpeed } from "./live";
+
+export function ModelsPage() {
+  const { engine, ended } = useLive();
+  const [state, setState] = useState<State | null>(null);
+  useEffect(() => {
+    get<State>("/api/state").then(setState, () => {});
+  }, []);
+  if (!engine) {
+    return null;
+  }
+  const used = engine.workers.reduce((sum, worker) => sum + (worker.memory_bytes ?? 0), 0);
+  return (
+    <>
+      <p class="lead">
+        {engine.shipped_models
+          ? "The simulator's own models, as none were found. "
+          : `${count(engine.models.length)} models below ${engine.models_dir}. `}
+        {bytes(used)} of {bytes(engine.memory_budget_bytes)} in use ({percent(used, engine.memory_budget_bytes)}). A model is loaded when
+        a request needs it, and makes room for others when it has been idle. Runtime: {engine.library}.
+      </p>
+      <Table
+        label="Models of the embedded engine"
+        columns={columns(engine, ended)}
+        rows={engine.models}
+        rowKey={(model) => model.id}
+        detail={(model) => model.warnings.length > 0 && <Warnings model={model} />}
+        empty={
+          <Notice kind="empty" title="No model">
+            <p>
+              Put each <code>.rkllm</code> file with its tokenizer into a directory of its own below {engine.models_dir}, and start
+              rkgate anew.
+            </p>
+          </Notice>
+        }
+      />
+      {state && state.upstreams.length > 0 && (
+        <section aria-labelledby="upstreams">
+          <h2 id="upstreams">Upstreams</h2>
+          <ul class="plain">
+            {state.upstreams.map((upstream) => (
+              <li key={upstream.name}>
+                <strong>{upstream.name}</strong> {upstream.urls.join(", ")}
+              </li>
+            ))}
+          </ul>
+        </section>
+      )}
+    </>
+  );
+}
+
+/** The catalogue's warnings name the cure behind the last semicolon. */
+function Warnings({ model }: { model: Model }) {
+  return (
+    <ul class="warnings">
+      {model.warnings.map((warning) => {
+        const at = warning.lastIndexOf("; ");
+        return (
+          <li key={warning}>
+            {at < 0 ? warning : warning.slice(0, at)}
+            {at >= 0 && <span class="cure"> Cure: {warning.slice(at + 2)}</span>}
+          </li>
+        );
+      })}
+    </ul>
+  );
+}
+
+function residency(engine: Engine, model: Model): string {
+  const worker = engine.workers.find((worker) => worker.model === model.id);
+  if (!worker) {
+    return "not loaded";
+  }
+  return worker.loaded ? (worker.in_use ? "in use" : "loaded") : "tokenizer only";
+}
+
+function columns(engine: Engine, ended: LiveRequest[]): Column<Model>[] {
+  const measured = (model: Model) => {
+    const own = ended.filter((request) => request.model === model.id && request.provider === "rkllm" && request.status === 200);
+    return median(own.flatMap((request) => decodeSpeed(request, 0) ?? []));
+  };
+  const held = (model: Model) => engine.workers.find((worker) => worker.model === model.id)?.memory_bytes ?? null;
+  return [
+    { name: "Model", cell: (it) => <strong title={it.path}>{it.id}</strong>, sort: (it) => it.id },
+    { name: "State", cell: (it) => <Residency state={residency(engine, it)} />, sort: (it) => residency(engine, it) },
+    { name: "Family", cell: (it) => it.family, sort: (it) => it.family, minor: true },
+    { name: "Size", cell: (it) => it.size ?? "–", sort: (it) => (it.size ? Number.parseFloat(it.size) : null), numeric: true, minor: true },
+    { name: "Quantisation", cell: (it) => it.quantisation ?? "–", sort: (it) => it.quantisation, minor: true },
+    { name: "Context", cell: (it) => count(it.context), sort: (it) => it.context, numeric: true, minor: true },
+    { name: "Memory", cell: (it) => bytes(held(it) ?? it.memory_bytes), sort: (it) => held(it) ?? it.memory_bytes, numeric: true },
+    {
+      name: "Reads",
+      cell: (it) => speed(it.prefill_tokens_per_second),
+      sort: (it) => it.prefill_tokens_per_second,
+      numeric: true,
+      minor: true,
+    },
+    { name: "Writes", cell: (it) => speed(it.decode_tokens_per_second), sort: (it) => it.decode_tokens_per_second, numeric: true },
+    { name: "Measured", cell: (it) => speed(measured(it)), sort: measured, numeric: true },
+  ];
+}
+
+function Residency({ state }: { state: string }) {
+  return <span class={`dot ${state === "in use" ? "busy" : state === "loaded" ? "on" : "off"}`}>{state}</span>;
+}

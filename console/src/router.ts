@@ -1,0 +1,63 @@
+// Pages have addresses of their own; links change the page without loading it anew.
+
+import { useEffect, useState } from "preact/hooks";
+
+const listeners = new Set<() => void>();
+let mayLeave: () => boolean = () => true;
+
+function changed(): void {
+  for (const listener of listeners) {
+    listener();
+  }
+}
+
+export function navigate(path: string): void {
+  if (path !== location.pathname + location.search && mayLeave()) {
+    history.pushState(null, "", path);
+    changed();
+    scrollTo(0, 0);
+  }
+}
+
+/** Changes the address of the same page, e.g. its filter. */
+export function readdress(path: string): void {
+  history.replaceState(null, "", path);
+}
+
+/** Asks before the page is left, until the returned function is called. */
+export function guardLeaving(allowed: () => boolean): () => void {
+  mayLeave = allowed;
+  const closing = (event: BeforeUnloadEvent) => {
+    if (!allowed()) {
+      event.preventDefault();
+    }
+  };
+  addEventListener("beforeunload", closing);
+  return () => {
+    mayLeave = () => true;
+    removeEventListener("beforeunload", closing);
+  };
+}
+
+export function usePath(): string {
+  const [path, setPath] = useState(location.pathname);
+  useEffect(() => {
+    const listener = () => setPath(location.pathname);
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  }, []);
+  return path;
+}
+
+/** Takes over clicks on links to pages of the console. */
+export function followLinks(): void {
+  addEventListener("popstate", changed);
+  document.addEventListener("click", (event) => {
+    const link = event.target instanceof Element ? event.target.closest("a") : null;
+    const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;
+    if (link && plain && !event.defaultPrevented && link.origin === location.origin && !link.target && !link.hash) {
+      event.preventDefault();
+      navigate(link.pathname + link.search);
+    }
+  });
+}

@@ -1,0 +1,174 @@
+//! The console's pages and who may use them, as a browser and as another site's page would try.
+
+use std::io::BufRead;
+
+use serde_json::Value;
+
+use crate::{
+    serve::add_key,
+    server::{Server, call, get, send},
+};
+
+#[test]
+fn every_page_is_served_with_a_policy_that_allows_nothing_inline() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    for path in ["/", "/models", "/setup"] {
+        let (status, head, body) = call(&server.admin, &format!("GET {path} HTTP/1.1"), "");
+        assert_eq!(status, 200, "{path}");
+        let policy = head
+            .lines()
+            .find_map(|line| line.strip_prefix("content-security-policy: "))
+            .unwrap_or_else(|| panic!("{head}"));
+        assert!(policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'"));
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(body.contains("src=\"/app.js\""), "{path}: {body}");
+    }
+    for (path, media) in [
+        ("/app.js", "text/javascript; charset=utf-8"),
+        ("/app.css", "text/css; charset=utf-8"),
+        ("/icon.svg", "image/svg+xml"),
+    ] {
+        let (status, head, body) = call(&server.admin, &format!("GET {path} HTTP/1.1"), "");
+        assert_eq!(status, 200, "{path}");
+        assert!(head.contains(&format!("content-type: {media}")), "{head}");
+        for elsewhere in ["//cdn", "fonts.g", "unpkg", "jsdelivr"] {
+            assert!(!body.contains(elsewhere), "{path} needs {elsewhere}");
+        }
+    }
+}
+
+#[test]
+fn a_key_opens_a_session_and_signing_out_ends_it() {
+    let dir = tempfile::tempdir().unwrap();
+    add_key(dir.path());
+    let server = Server::start(dir.path(), &[], &[]);
+    let admin = &server.admin;
+    let asked = |cookie: &str| {
+        let (status, body) = get(admin, "/api/session", cookie);
+        assert_eq!(status, 200);
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+    assert_eq!(
+        asked(""),
+        serde_json::json!({ "key_needed": true, "signed_in": false })
+    );
+    let post = "POST /api/session HTTP/1.1\r\nContent-Type: application/json";
+    assert_eq!(call(admin, post, r#"{"key":"open-barley"}"#).0, 401);
+    let (status, head, _) = call(admin, post, r#"{"key":"open-sesame"}"#);
+    assert_eq!(status, 204);
+    let cookie = head
+        .lines()
+        .find_map(|line| line.strip_prefix("set-cookie: "))
+        .unwrap();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"));
+    assert!(!cookie.contains("open-sesame"));
+    let cookie = format!("\r\nCookie: {}", cookie.split(';').next().unwrap());
+    assert_eq!(asked(&cookie)["signed_in"], true);
+    assert_eq!(get(admin, "/api/state", &cookie).0, 200);
+    assert_eq!(
+        get(admin, "/api/state", "\r\nCookie: rkgate_session=guess").0,
+        401
+    );
+
+    let leave = format!("DELETE /api/session HTTP/1.1{cookie}");
+    assert_eq!(
+        call(admin, &leave, "").0,
+        403,
+        "without the console's header"
+    );
+    let leave = format!("{leave}\r\nX-Rkgate-Console: 1");
+    assert_eq!(call(admin, &leave, "").0, 204);
+    assert_eq!(get(admin, "/api/state", &cookie).0, 401);
+}
+
+#[test]
+fn other_sites_pages_get_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let admin = &server.admin;
+    for (headers, status) in [
+        ("\r\nHost: evil.example:3589", 421),
+        ("\r\nSec-Fetch-Site: cross-site", 403),
+        ("\r\nSec-Fetch-Site: same-origin", 200),
+        ("", 200),
+    ] {
+        assert_eq!(get(admin, "/api/state", headers).0, status, "{headers}");
+    }
+    let change = "DELETE /api/session HTTP/1.1";
+    for (headers, status) in [
+        ("\r\nOrigin: http://evil.example", 403),
+        ("\r\nOrigin: null\r\nX-Rkgate-Console: 1", 403),
+        ("\r\nOrigin: http://localhost", 403),
+        ("\r\nOrigin: http://localhost\r\nX-Rkgate-Console: 1", 204),
+        ("", 204),
+    ] {
+        let (got, head, _) = call(admin, &format!("{change}{headers}"), "");
+        assert_eq!(got, status, "{headers}");
+        assert!(!head.to_lowercase().contains("access-control"), "{head}");
+    }
+}
+
+#[test]
+fn a_request_appears_in_the_stream_of_events() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), &[], &[]);
+    let mut events = send(&server.admin, "GET /api/events HTTP/1.1", "");
+    let mut next = |name: &str| -> Value {
+        let mut line = String::new();
+        while line.trim() != format!("event: {name}") {
+            line.clear();
+            assert!(events.read_line(&mut line).unwrap() > 0, "no {name} came");
+        }
+        line.clear();
+        events.read_line(&mut line).unwrap();
+        serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap()
+    };
+    assert_eq!(next("requests")["running"], serde_json::json!([]));
+    assert!(next("board")["engine"]["models"].is_array());
+    let chat = r#"{"model":"qwen3-0.6b","messages":[{"role":"user","content":"The secret sea. /no_think"}]}"#;
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\n\
+                X-OpenWebUI-Task: ";
+    assert_eq!(call(&server.api, head, chat).0, 200);
+    let ended = loop {
+        let requests = next("requests");
+        assert!(
+            !requests.to_string().contains("secret"),
+            "no text of prompts"
+        );
+        if let Some(ended) = requests["ended"].get(0) {
+            break ended.clone();
+        }
+    };
+    assert_eq!(ended["status"], 200);
+    assert_eq!(ended["model"], "qwen3-0.6b");
+    assert_eq!(
+        ended["webui_headers"],
+        serde_json::json!(["x-openwebui-task"])
+    );
+    assert!(ended["completion_tokens"].as_u64().unwrap() > 0);
+    server.signal("TERM");
+    assert_eq!(
+        server.wait().code(),
+        Some(0),
+        "an open stream holds nothing up"
+    );
+}
+
+#[test]
+fn set_up_says_what_to_enter_and_what_doctor_finds() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let (status, body) = get(&server.admin, "/api/setup", "");
+    assert_eq!(status, 200);
+    let setup: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(setup["open_webui"]["url"], format!("{}/v1", server.api));
+    let headers = setup["open_webui"]["headers"].as_str().unwrap();
+    assert!(serde_json::from_str::<Value>(headers).unwrap().is_object());
+    let findings = setup["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .any(|it| it["about"] == "board" && it["status"] == "ok")
+    );
+}
