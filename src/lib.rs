@@ -13,5 +13,6 @@ pub mod engine;
 pub mod gateway;
 pub mod policy;
 pub mod problem;
+pub mod promptlog;
 pub mod telemetry;
 pub mod wire;

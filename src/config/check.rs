@@ -18,6 +18,9 @@ use super::{
 };
 use crate::problem::{Problem, Sources};
 
+/// Bytes below which a log would forget everything all the time.
+const SMALLEST_LOG: u64 = 4 << 20;
+
 struct Checker<'a> {
     /// The directory of the configuration's file; relative paths in it start there.
     dir: &'a Path,
@@ -49,12 +52,7 @@ pub(super) fn check(
             policies: checker.path(&file.policy.policies),
             watch: file.policy.watch,
         },
-        log: PromptLog {
-            path: checker.path(&file.log.path),
-            content: file.log.content,
-            retention: file.log.retention.0,
-            max_size: file.log.max_size.0,
-        },
+        log: checker.log(&file.log),
         keys,
         limits: checker.limits(&file.limits),
         telemetry: checker.telemetry(&file.telemetry),
@@ -269,6 +267,23 @@ impl Checker<'_> {
             );
         }
         key.cloned().map(ApiKey)
+    }
+
+    fn log(&mut self, log: &file::PromptLog) -> PromptLog {
+        let size = &log.max_size;
+        if size.value.0 < SMALLEST_LOG {
+            let problem = Problem::error("C003", "the prompt log needs more room");
+            self.problems
+                .push(problem.at(size.span.clone(), "expected 4MiB or more"));
+        }
+        PromptLog {
+            path: self.path(&log.path),
+            content: log.content,
+            retention: log.retention.0,
+            max_size: size.value.0,
+            flush: self.positive(&log.flush),
+            allow_opt_out: log.allow_opt_out,
+        }
     }
 
     fn limits(&mut self, limits: &file::Limits) -> Limits {

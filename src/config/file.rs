@@ -68,7 +68,7 @@ pub(super) struct File {
     pub(super) upstream: Vec<Upstream>,
     /// Rules and policies. Checked now; used once rkgate rewrites requests.
     pub(super) policy: Policy,
-    /// The prompt log. Checked now; used once rkgate keeps one.
+    /// The prompt log: what every request was, what was sent in its place, why, and what came of it.
     pub(super) log: PromptLog,
     /// Who may use rkgate.
     pub(super) auth: Auth,
@@ -248,7 +248,11 @@ pub(super) struct PromptLog {
     /// How long a record is kept.
     pub(super) retention: Period,
     /// How large the database may grow.
-    pub(super) max_size: ByteSize,
+    pub(super) max_size: At<ByteSize>,
+    /// Time between two writes; what came in between is lost with the power.
+    pub(super) flush: At<Period>,
+    /// Whether a request with the header `x-rkgate-log: off` is kept without its content.
+    pub(super) allow_opt_out: bool,
 }
 
 impl Default for PromptLog {
@@ -257,7 +261,9 @@ impl Default for PromptLog {
             path: PathBuf::from("rkgate-log.sqlite").into(),
             content: Content::Full,
             retention: Period::seconds(30 * 86_400),
-            max_size: ByteSize(512 << 20),
+            max_size: ByteSize(512 << 20).into(),
+            flush: Period::seconds(1).into(),
+            allow_opt_out: true,
         }
     }
 }

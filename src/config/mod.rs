@@ -162,6 +162,10 @@ pub struct PromptLog {
     pub retention: Duration,
     /// How large the database may grow, in bytes.
     pub max_size: u64,
+    /// Time between two writes.
+    pub flush: Duration,
+    /// Whether a request may ask for its content not to be kept.
+    pub allow_opt_out: bool,
 }
 
 /// Limits and timeouts of the API.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The steps of a decision, in order.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
     /// One entry per rule that was looked at and mattered.
     pub steps: Vec<Step>,
 }
 
 /// What one rule did.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The stage it belongs to.
     pub stage: Stage,
@@ -25,7 +25,7 @@ pub struct Step {
 }
 
 /// Where a rule stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The file's path as it was given.
     pub file: Arc<str>,
@@ -34,7 +34,7 @@ pub struct Origin {
 }
 
 /// The stages, in the order in which they run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
     /// What the request is for.
@@ -58,7 +58,7 @@ pub enum Stage {
 }
 
 /// What came of a rule.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum StepOutcome {
     /// It decided.
@@ -91,7 +91,7 @@ pub enum StepOutcome {
 }
 
 /// One change of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Where: `messages[3].content`, `tools`, `max_tokens`.
     pub place: String,

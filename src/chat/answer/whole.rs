@@ -1,9 +1,11 @@
 //! A complete answer, for replies that are not streamed.
 
+use serde::{Deserialize, Serialize};
+
 use crate::chat::{Event, ToolCall};
 
 /// What all events of one answer add up to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// Visible text.
     pub content: String,

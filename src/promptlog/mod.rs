@@ -1,0 +1,25 @@
+//! The prompt log: what every request was, what was sent in its place, why, and what came of it.
+//!
+//! The gateway hands an [`Entry`] to [`PromptLog::send`] when a request has ended and never waits. One thread owns the
+//! database, writes what has come in one transaction per flush interval, and keeps the log within its limits. Readers
+//! open the same file on their own, in this process or another.
+
+mod answer;
+mod filter;
+mod queue;
+mod reader;
+mod record;
+mod status;
+mod store;
+mod writer;
+
+pub use answer::{Reply, ReplyBody, read_reply};
+pub use filter::{Filter, NoTime, When};
+pub use queue::{Entry, PromptLog, Settings};
+pub use reader::{Page, Reader};
+pub use record::{Content, Kept, Record, Summary, Timings};
+pub use status::{Health, Status};
+pub use store::{Limits, StoreError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,178 @@
+//! The way of a record from the gateway to the writer: never waits, and has an end.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, SyncSender},
+    },
+    time::Duration,
+};
+
+use tokio::sync::broadcast;
+
+use super::{
+    Kept, Limits, Record, ReplyBody, Status, Summary,
+    status::Board,
+    writer::{self, Writer},
+};
+use crate::config::Content;
+
+/// Records that may wait for the writer, at a few hundred bytes each.
+const MOST_RECORDS: usize = 8192;
+/// Bytes of content that may wait with them.
+const MOST_CONTENT: usize = 32 << 20;
+/// Summaries that a slow listener may be behind before it misses some.
+const BEHIND: usize = 1024;
+/// How long the end of rkgate waits for the last records.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// What the log is to do.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The database.
+    pub path: PathBuf,
+    /// What is kept of prompts and answers.
+    pub content: Content,
+    /// Whether `x-rkgate-log: off` is obeyed.
+    pub opt_out: bool,
+    /// Time between two flushes.
+    pub flush: Duration,
+    /// How much is kept.
+    pub limits: Limits,
+}
+
+/// A request that has ended.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// What is known of it.
+    pub record: Record,
+    /// An upstream's answer as it came, where the record has none; the writer reads it.
+    pub reply: Option<ReplyBody>,
+    /// Whether the request asked not to be logged.
+    pub opt_out: bool,
+}
+
+pub(super) enum Message {
+    Entry(Box<Entry>),
+    /// Write what has come, say so, and end.
+    Close(SyncSender<()>),
+}
+
+/// The prompt log of a running gateway.
+#[derive(Debug)]
+pub struct PromptLog {
+    sender: SyncSender<Message>,
+    /// Bytes of content that wait.
+    held: Arc<AtomicUsize>,
+    board: Arc<Board>,
+    written: broadcast::Sender<Arc<Summary>>,
+    settings: Settings,
+}
+
+impl PromptLog {
+    /// Starts the writer. A database that cannot be opened does not keep anybody from serving: the status says so, and
+    /// the writer tries again.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(settings: Settings) -> std::io::Result<Self> {
+        let (sender, receiver) = mpsc::sync_channel(MOST_RECORDS);
+        let held = Arc::new(AtomicUsize::new(0));
+        let board = Arc::new(Board::new(settings.path.clone()));
+        let (written, _) = broadcast::channel(BEHIND);
+        let writer = Writer::new(
+            settings.clone(),
+            receiver,
+            held.clone(),
+            board.clone(),
+            written.clone(),
+        );
+        writer::start(writer)?;
+        Ok(Self {
+            sender,
+            held,
+            board,
+            written,
+            settings,
+        })
+    }
+
+    /// Whether content is kept at all, so that it is worth collecting.
+    #[must_use]
+    pub fn keeps_content(&self, opt_out: bool) -> bool {
+        self.settings.content != Content::Off && !(opt_out && self.settings.opt_out)
+    }
+
+    /// Hands over a request that has ended. Never waits: when the writer is behind, content is dropped first and whole
+    /// records only then, and the status counts both.
+    pub fn send(&self, mut entry: Entry) {
+        let obeyed = entry.opt_out && self.settings.opt_out;
+        let without = match self.settings.content {
+            Content::Off => Some(Kept::Off),
+            Content::Full | Content::Redacted if obeyed => Some(Kept::OptedOut),
+            Content::Full | Content::Redacted => None,
+        };
+        if let Some(kept) = without {
+            entry.strip(kept);
+        }
+        let weight = entry.weight();
+        if weight > 0 && self.held.fetch_add(weight, Ordering::Relaxed) + weight > MOST_CONTENT {
+            self.held.fetch_sub(weight, Ordering::Relaxed);
+            self.board.content_dropped.fetch_add(1, Ordering::Relaxed);
+            entry.strip(Kept::Dropped);
+        }
+        let weight = entry.weight();
+        if self
+            .sender
+            .try_send(Message::Entry(Box::new(entry)))
+            .is_err()
+        {
+            self.held.fetch_sub(weight, Ordering::Relaxed);
+            self.board.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How the log is.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.board.status()
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        &self.settings.path
+    }
+
+    /// Hears of records once they are written.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Summary>> {
+        self.written.subscribe()
+    }
+
+    /// Writes what has come and ends the writer. Blocks for 10 seconds at most.
+    pub fn close(&self) {
+        let (done, ended) = mpsc::sync_channel(1);
+        if self.sender.send(Message::Close(done)).is_ok() {
+            // A writer that cannot write any more loses what it holds.
+            let _ = ended.recv_timeout(FAREWELL);
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn weight(&self) -> usize {
+        let content = self.record.content.as_ref();
+        let reply = self.reply.as_ref();
+        content.map_or(0, super::Content::weight) + reply.map_or(0, ReplyBody::len)
+    }
+
+    /// Leaves metadata only.
+    pub(super) fn strip(&mut self, kept: Kept) {
+        self.record.content = None;
+        self.record.kept = kept;
+        self.reply = None;
+    }
+}

@@ -1,0 +1,185 @@
+//! One request as the log keeps it.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use crate::{
+    chat::{self, Sampling, Usage, answer::Answer},
+    policy::Trace,
+};
+
+/// One request: what is known of it whatever the content mode, and its content where that is kept.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Record {
+    /// When the request's header was complete, in milliseconds since 1970.
+    pub time: i64,
+    /// The request's id, as in `x-request-id`.
+    pub request: String,
+    /// The conversation that it belongs to, where the client says so.
+    pub conversation: Option<String>,
+    /// Who called: the name of the API key, or the program.
+    pub client: Option<String>,
+    /// For whom, where the client says so.
+    pub user: Option<String>,
+    /// What it was for, e.g. `task/title_generation`.
+    pub class: Cow<'static, str>,
+    /// What else is known of it.
+    pub labels: Vec<Arc<str>>,
+    /// The model that was asked for.
+    pub asked: String,
+    /// The model that answered; empty where none was found.
+    pub model: Arc<str>,
+    /// `rkllm` for the embedded engine, else the upstream's name.
+    pub provider: String,
+    /// The sampling profile.
+    pub profile: Option<Arc<str>>,
+    /// The generation of rules and policies that decided; 0 where none did.
+    pub policy: u64,
+    /// The HTTP status; 499 where the client went away first.
+    pub status: u16,
+    /// Why the answer ended: `stop`, `length`, `tool_calls` or what an upstream called it.
+    pub finish: Option<Cow<'static, str>>,
+    /// What went wrong.
+    pub error: Option<String>,
+    /// Tokens, where they were counted.
+    pub usage: Option<Usage>,
+    /// Where the time went.
+    pub timings: Timings,
+    /// How much of the content is here, and why.
+    pub kept: Kept,
+    /// What was said.
+    pub content: Option<Content>,
+}
+
+/// Where the time of a request went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Waiting for the NPU.
+    pub queued: Option<Duration>,
+    /// From the header's end to the first token or byte of the answer.
+    pub first_token: Option<Duration>,
+    /// From the header's end to the answer's end.
+    pub total: Duration,
+}
+
+impl Timings {
+    /// Tokens per second after the first one.
+    #[must_use]
+    pub fn tokens_per_second(&self, usage: Option<Usage>) -> Option<f64> {
+        let further = usage?
+            .completion
+            .checked_sub(1)
+            .filter(|count| *count > 0)?;
+        let writing = self.total.checked_sub(self.first_token?)?.as_secs_f64();
+        (writing > 0.0).then(|| f64::from(further) / writing)
+    }
+}
+
+/// How much of a request's content is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Kept {
+    /// All of it.
+    #[default]
+    Full,
+    /// What the redaction rules left.
+    Redacted,
+    /// Nothing: the configuration says so.
+    Off,
+    /// Nothing: the request asked for that.
+    OptedOut,
+    /// Nothing: the writer could not keep up.
+    Dropped,
+}
+
+impl Kept {
+    /// Every value, in the order of its number in the database.
+    pub(super) const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Redacted,
+        Self::Off,
+        Self::OptedOut,
+        Self::Dropped,
+    ];
+
+    /// The word in exports.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Redacted => "redacted",
+            Self::Off => "off",
+            Self::OptedOut => "opted_out",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
+/// What was said, before and after the rewrite, and what was answered.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Content {
+    /// The request's headers that rules can look at; names in lower case, no secrets.
+    pub headers: Vec<(String, String)>,
+    /// The request as it came.
+    pub before: Arc<chat::Request>,
+    /// The request as it was sent, where that differs.
+    pub after: Option<Arc<chat::Request>>,
+    /// Why.
+    pub trace: Arc<Trace>,
+    /// Sampling values really used.
+    pub sampling: Sampling,
+    /// The limit of generated tokens really used.
+    pub max_tokens: Option<u32>,
+    /// Whether the model was to think, where that was decided.
+    pub thinking: Option<bool>,
+    /// The answer.
+    pub answer: Answer,
+}
+
+impl Content {
+    /// The request that the model saw.
+    #[must_use]
+    pub fn sent(&self) -> &chat::Request {
+        self.after.as_deref().unwrap_or(&self.before)
+    }
+
+    /// What the person, or the task's template, said last.
+    #[must_use]
+    pub fn last_user(&self) -> Cow<'_, str> {
+        let mut messages = self.before.messages.iter().rev();
+        messages
+            .find(|message| message.role == chat::Role::User)
+            .map_or(Cow::Borrowed(""), |message| message.content.text())
+    }
+
+    /// Bytes of text in it, as far as a glance tells: tool definitions are not measured.
+    #[must_use]
+    pub(super) fn weight(&self) -> usize {
+        let requests = std::iter::once(&self.before).chain(&self.after);
+        let messages = requests.flat_map(|request| &request.messages);
+        let text: usize = messages.map(|message| weight(&message.content)).sum();
+        text + self.answer.content.len() + self.answer.reasoning.len()
+    }
+}
+
+fn weight(content: &chat::Content) -> usize {
+    match content {
+        chat::Content::Text(text) => text.len(),
+        chat::Content::Parts(parts) => parts
+            .iter()
+            .map(|part| match part {
+                chat::Part::Text(text) | chat::Part::Image(text) => text.len(),
+                chat::Part::Other(_) => 0,
+            })
+            .sum(),
+    }
+}
+
+/// A record in a list: everything but its content.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Summary {
+    /// The record's number; newer records have higher ones.
+    pub id: i64,
+    /// Its metadata.
+    pub record: Record,
+    /// The beginning of what the person said last; empty where no content is kept.
+    pub preview: String,
+}

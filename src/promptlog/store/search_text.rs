@@ -1,0 +1,172 @@
+//! What is searched: how a text becomes words, and how words that a person typed become a query.
+//!
+//! Both ways go through [`words`]; the index itself only cuts at the spaces that it puts between them.
+
+/// Bytes of a text that can be found; the rest of a long one cannot.
+const SEARCHED: usize = 8 << 10;
+
+/// A text as the index wants it.
+pub(super) fn indexed(text: &str, out: &mut String) {
+    let end = text.floor_char_boundary(text.len().min(SEARCHED));
+    words(&text[..end], &mut |word, kind| {
+        for part in parts(word, kind) {
+            if !out.is_empty() {
+                out.push(' ');
+            }
+            out.extend(part.chars().flat_map(char::to_lowercase));
+        }
+        if let (Kind::Unspaced, Some(last)) = (kind, word.chars().next_back()) {
+            out.push(' ');
+            out.push(last);
+        }
+    });
+}
+
+/// The query that finds records with all of these words; the last may be the beginning of one. `None` without words.
+pub(in crate::promptlog) fn query(typed: &str) -> Option<String> {
+    let mut terms = Vec::new();
+    let mut is_open = false;
+    words(typed, &mut |word, kind| {
+        is_open = match kind {
+            Kind::Spaced => typed.ends_with(word),
+            // A character alone is the beginning of a pair.
+            Kind::Unspaced => word.chars().nth(1).is_none(),
+        };
+        terms.extend(parts(word, kind).map(|part| format!("\"{}\"", part.to_lowercase())));
+    });
+    if let (true, Some(last)) = (is_open, terms.last_mut()) {
+        last.push('*');
+    }
+    (!terms.is_empty()).then(|| terms.join(" "))
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// A word between spaces or signs.
+    Spaced,
+    /// A run of characters of a script that puts no spaces between words.
+    Unspaced,
+}
+
+/// Calls `each` with every word.
+fn words<'t>(text: &'t str, each: &mut impl FnMut(&'t str, Kind)) {
+    for word in text.split(|character: char| !character.is_alphanumeric()) {
+        let mut rest = word;
+        while let Some(first) = rest.chars().next() {
+            let unspaced = is_unspaced(first);
+            let end = rest.find(|character| is_unspaced(character) != unspaced);
+            let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+            let kind = if unspaced {
+                Kind::Unspaced
+            } else {
+                Kind::Spaced
+            };
+            each(run, kind);
+            rest = after;
+        }
+    }
+}
+
+/// A word as it is; a run as its pairs of neighbours, or else a sentence would be one word.
+fn parts(word: &str, kind: Kind) -> impl Iterator<Item = &str> {
+    let pairs = (kind == Kind::Unspaced && word.chars().nth(1).is_some()).then(|| {
+        let starts = word.char_indices().map(|(start, _)| start);
+        let ends = word.char_indices().skip(2).map(|(end, _)| end);
+        starts
+            .zip(ends.chain([word.len()]))
+            .map(|(start, end)| &word[start..end])
+    });
+    let whole = pairs.is_none().then_some(word);
+    whole.into_iter().chain(pairs.into_iter().flatten())
+}
+
+/// Whether words of this script follow each other without a space.
+fn is_unspaced(character: char) -> bool {
+    matches!(character,
+        '\u{0e00}'..='\u{0eff}'       // Thai, Lao
+        | '\u{1000}'..='\u{109f}'     // Burmese
+        | '\u{1780}'..='\u{17ff}'     // Khmer
+        | '\u{3040}'..='\u{30ff}'     // Japanese kana
+        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' // Han
+        | '\u{20000}'..='\u{3ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn finds(text: &str, typed: &str) -> bool {
+        let connection = Connection::open_in_memory().unwrap();
+        let options = "content = '', detail = none, tokenize = 'ascii'";
+        let create = format!("CREATE VIRTUAL TABLE search USING fts5 (text, {options})");
+        connection.execute_batch(&create).unwrap();
+        let mut words = String::new();
+        indexed(text, &mut words);
+        connection
+            .execute("INSERT INTO search VALUES (?1)", [words])
+            .unwrap();
+        let count: i64 = connection
+            .query_row(
+                "SELECT count(*) FROM search WHERE search MATCH ?1",
+                [query(typed).unwrap()],
+                |row| row.get(0),
+            )
+            .unwrap();
+        count == 1
+    }
+
+    #[test]
+    fn words_are_found_in_any_order_and_the_last_by_its_beginning() {
+        let text = "The NPU's kernel driver crashed: rknn_matmul said E0042 in Zürich";
+        for typed in [
+            "npu",
+            "crashed driver",
+            "kern",
+            "matmul e0042",
+            "NPU's",
+            "ZÜRICH",
+        ] {
+            assert!(finds(text, typed), "{typed}");
+        }
+        for typed in ["kernels", "kern driver", "\"kernel\" OR", "rnel"] {
+            assert!(!finds(text, typed), "{typed}");
+        }
+    }
+
+    #[test]
+    fn scripts_without_spaces_are_found_by_any_part() {
+        let text = "请介绍一下RK3588的NPU性能";
+        for typed in [
+            "介绍",
+            "一下",
+            "介绍一下",
+            "NPU性能",
+            "rk3588",
+            "性",
+            "能",
+            "的",
+        ] {
+            assert!(finds(text, typed), "{typed}");
+        }
+        assert!(!finds(text, "介一"));
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_typed_is_a_valid_query_and_finds_itself(typed in "\\PC{0,20}") {
+            if query(&typed).is_some() {
+                prop_assert!(finds(&typed, &typed), "{:?}", query(&typed));
+            }
+        }
+
+        #[test]
+        fn signs_of_the_query_language_are_only_signs(typed in "[a-c \"*^:(){}+-]{1,12}|NEAR\\(a b\\)|a AND b|NOT a") {
+            if query(&typed).is_some() {
+                finds("text", &typed);
+            }
+        }
+    }
+}

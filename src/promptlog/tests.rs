@@ -1,0 +1,106 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod limits;
+mod round_trip;
+mod service;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{Content, Limits, Record, Timings, store::Store};
+use crate::chat::{self, Message, Request, Role, Usage, answer::Answer};
+
+/// Generous limits.
+const LIMITS: Limits = Limits {
+    retention: Duration::from_secs(30 * 86_400),
+    max_size: 512 << 20,
+};
+/// A day in 2026.
+const NOW: i64 = 1_795_000_000_000;
+
+/// A log in a directory of its own.
+struct Log {
+    path: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Log {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self {
+            path: dir.path().join("log.sqlite"),
+            _dir: dir,
+        }
+    }
+
+    fn store(&self, limits: Limits) -> Store {
+        Store::open(&self.path, limits).unwrap()
+    }
+
+    fn reader(&self) -> super::Reader {
+        super::Reader::open(&self.path).unwrap()
+    }
+}
+
+fn message(role: Role, text: &str) -> Message {
+    Message {
+        role,
+        content: chat::Content::Text(text.to_owned()),
+        reasoning: None,
+        tool_calls: Vec::new(),
+        tool_call_id: None,
+        extra: serde_json::Map::new(),
+    }
+}
+
+/// A chat in which somebody says something and is answered.
+fn chat(time: i64, said: &str, answered: &str) -> Record {
+    let before = Request {
+        model: "qwen3-1.7b".to_owned(),
+        messages: vec![
+            message(
+                Role::System,
+                "You are a helpful assistant on a small board.",
+            ),
+            message(Role::User, said),
+        ],
+        stream: true,
+        ..Request::default()
+    };
+    Record {
+        time,
+        request: format!("req-{time}"),
+        conversation: Some("conversation-1".to_owned()),
+        class: "chat".into(),
+        asked: "qwen3-1.7b".to_owned(),
+        model: "qwen3-1.7b".into(),
+        provider: "rkllm".to_owned(),
+        policy: 1,
+        status: 200,
+        finish: Some("stop".into()),
+        usage: Some(Usage {
+            prompt: 40,
+            cached: 30,
+            completion: 20,
+            reasoning: 0,
+        }),
+        timings: Timings {
+            queued: Some(Duration::from_micros(120)),
+            first_token: Some(Duration::from_millis(300)),
+            total: Duration::from_millis(1500),
+        },
+        content: Some(Content {
+            before: Arc::new(before),
+            answer: Answer {
+                content: answered.to_owned(),
+                ..Answer::default()
+            },
+            ..Content::default()
+        }),
+        ..Record::default()
+    }
+}

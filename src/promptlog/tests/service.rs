@@ -1,0 +1,150 @@
+//! The log of a running gateway: queue, writer and their failures.
+
+use std::{fs, time::Duration};
+
+use bytes::Bytes;
+
+use super::{LIMITS, Log, NOW, chat};
+use crate::{
+    config::Content,
+    promptlog::{Entry, Filter, Health, Kept, PromptLog, Record, ReplyBody, Settings},
+};
+
+fn start(log: &Log, content: Content) -> PromptLog {
+    PromptLog::start(Settings {
+        path: log.path.clone(),
+        content,
+        opt_out: true,
+        flush: Duration::from_millis(5),
+        limits: LIMITS,
+    })
+    .unwrap()
+}
+
+fn entry(record: Record) -> Entry {
+    Entry {
+        record,
+        ..Entry::default()
+    }
+}
+
+#[tokio::test]
+async fn a_record_is_announced_once_it_can_be_read() {
+    let log = Log::new();
+    let running = start(&log, Content::Full);
+    let mut written = running.subscribe();
+    for n in 0..3 {
+        running.send(entry(chat(NOW + n, "hello there", "hi")));
+        let summary = written.recv().await.unwrap();
+        assert_eq!(
+            (summary.id, summary.preview.as_str()),
+            (n + 1, "hello there")
+        );
+        let page = log.reader().page(&Filter::default(), None, 1).unwrap();
+        assert_eq!(page.records, [(*summary).clone()]);
+    }
+    running.close();
+    assert_eq!(running.status().written, 3);
+    assert_eq!(running.status().health, Health::Running);
+}
+
+#[test]
+fn an_upstreams_answer_is_read_off_the_way() {
+    let log = Log::new();
+    let running = start(&log, Content::Full);
+    let mut record = chat(NOW, "hello", "");
+    record.finish = None;
+    record.usage = None;
+    running.send(Entry {
+        reply: Some(ReplyBody {
+            pieces: vec![
+                Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good m"),
+                Bytes::from_static(b"orning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"),
+            ],
+            is_stream: true,
+        }),
+        ..entry(record)
+    });
+    running.close();
+    let read = log.reader().get(1).unwrap().unwrap();
+    assert_eq!(read.finish.as_deref(), Some("stop"));
+    assert_eq!(read.content.unwrap().answer.content, "Good morning");
+}
+
+#[test]
+fn content_is_left_out_where_configuration_or_request_say_so() {
+    let kept = |content, opt_out| {
+        let log = Log::new();
+        let running = start(&log, content);
+        running.send(Entry {
+            opt_out,
+            ..entry(chat(NOW, "a secret that nobody may read", "ok"))
+        });
+        running.close();
+        drop(running);
+        let mut reader = log.reader();
+        let read = reader.get(1).unwrap().unwrap();
+        let secret = Filter {
+            text: Some("secret".to_owned()),
+            ..Filter::default()
+        };
+        assert_eq!(reader.count(&secret).unwrap() == 1, read.content.is_some());
+        assert_eq!(read.usage.unwrap().prompt, 40);
+        read.kept
+    };
+    assert_eq!(kept(Content::Full, false), Kept::Full);
+    assert_eq!(kept(Content::Full, true), Kept::OptedOut);
+    assert_eq!(kept(Content::Off, false), Kept::Off);
+    assert_eq!(kept(Content::Off, true), Kept::Off);
+}
+
+#[test]
+fn when_the_writer_cannot_keep_up_content_goes_first_and_is_counted() {
+    let log = Log::new();
+    // A directory in the file's place: nothing can be written.
+    fs::create_dir(&log.path).unwrap();
+    let running = start(&log, Content::Full);
+    let large = "x".repeat(1 << 20);
+    for n in 0..40 {
+        running.send(entry(chat(NOW + n, &large, "ok")));
+    }
+    let dropped = running.status().content_dropped;
+    assert!(
+        (8..=10).contains(&dropped),
+        "{dropped} of 40 MiB were dropped"
+    );
+    while running.status().health == Health::Running {
+        std::thread::yield_now();
+    }
+    fs::remove_dir(&log.path).unwrap();
+    running.close();
+    let status = running.status();
+    assert_eq!((status.written, status.lost), (40, 0));
+    assert_eq!(status.health, Health::Running);
+    let mut kept = Vec::new();
+    log.reader()
+        .each(&Filter::default(), |_, record| {
+            kept.push(record.kept);
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    let without = kept.iter().filter(|kept| **kept == Kept::Dropped).count();
+    assert_eq!((kept.len(), without as u64), (40, dropped));
+}
+
+#[test]
+fn a_damaged_database_stops_the_log_and_nothing_else() {
+    let log = Log::new();
+    fs::write(
+        &log.path,
+        "this is no database, whatever its name says".repeat(100),
+    )
+    .unwrap();
+    let running = start(&log, Content::Full);
+    running.send(entry(chat(NOW, "hello", "hi")));
+    running.close();
+    let Health::Stopped { reason, .. } = running.status().health else {
+        panic!("it runs");
+    };
+    assert!(reason.contains("not a database"), "{reason}");
+}

@@ -1,0 +1,211 @@
+//! The thread that owns the database.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use chrono::Utc;
+use tokio::sync::broadcast;
+
+use super::{
+    Kept, StoreError, Summary,
+    queue::{Entry, Message, Settings},
+    status::Board,
+    store::{Store, preview},
+};
+use crate::config::Content;
+
+/// Records of one transaction; a flush with more takes several.
+const BATCH: usize = 512;
+/// Records that the writer holds while it cannot write; the queue holds as many again.
+const MOST_PENDING: usize = 8192;
+/// Time between two attempts to write after a failure: from a second, doubling up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often limits are looked at where nothing is written.
+const IDLE: Duration = Duration::from_secs(60);
+
+pub(super) struct Writer {
+    settings: Settings,
+    receiver: Receiver<Message>,
+    /// Bytes of content that wait.
+    held: Arc<AtomicUsize>,
+    board: Arc<Board>,
+    written: broadcast::Sender<Arc<Summary>>,
+    store: Option<Store>,
+    /// What waits for the next flush, with the weight that it was counted with.
+    pending: Vec<(Entry, usize)>,
+    pause: Duration,
+    /// There is more to delete than the last flush did.
+    untidy: bool,
+}
+
+pub(super) fn start(writer: Writer) -> io::Result<()> {
+    let builder = thread::Builder::new().name("promptlog".to_owned());
+    builder.spawn(move || writer.run()).map(drop)
+}
+
+impl Writer {
+    pub(super) fn new(
+        settings: Settings,
+        receiver: Receiver<Message>,
+        held: Arc<AtomicUsize>,
+        board: Arc<Board>,
+        written: broadcast::Sender<Arc<Summary>>,
+    ) -> Self {
+        Self {
+            settings,
+            receiver,
+            held,
+            board,
+            written,
+            store: None,
+            pending: Vec::new(),
+            pause: Duration::ZERO,
+            untidy: false,
+        }
+    }
+
+    fn run(mut self) {
+        // A log that cannot be opened is to be known before the first request.
+        self.flush();
+        loop {
+            let (ended, closed) = self.gather();
+            self.flush();
+            if ended {
+                if let Some(done) = closed {
+                    // Who asked may have stopped waiting.
+                    let _ = done.send(());
+                }
+                return;
+            }
+        }
+    }
+
+    /// Takes what comes until the next flush is due; says whether it is the last.
+    fn gather(&mut self) -> (bool, Option<SyncSender<()>>) {
+        let begun = Instant::now();
+        let interval = self.settings.flush.max(self.pause);
+        loop {
+            let idle = self.pending.is_empty() && !self.untidy && self.pause.is_zero();
+            let due = begun + if idle { IDLE } else { interval };
+            let wait = due.saturating_duration_since(Instant::now());
+            if wait.is_zero() || self.pending.len() >= MOST_PENDING && self.pause.is_zero() {
+                return (false, None);
+            }
+            if self.pending.len() >= MOST_PENDING {
+                thread::park_timeout(wait);
+                return (false, None);
+            }
+            match self.receiver.recv_timeout(wait) {
+                Ok(Message::Entry(entry)) => {
+                    let weight = entry.weight();
+                    self.pending.push((self.prepared(*entry), weight));
+                }
+                Ok(Message::Close(done)) => return (true, Some(done)),
+                Err(RecvTimeoutError::Timeout) => return (false, None),
+                Err(RecvTimeoutError::Disconnected) => return (true, None),
+            }
+        }
+    }
+
+    /// What is left to do before a record can be kept.
+    fn prepared(&self, mut entry: Entry) -> Entry {
+        if let Some(reply) = entry.reply.take() {
+            reply.read_into(&mut entry.record);
+        }
+        if self.settings.content == Content::Redacted && entry.record.kept == Kept::Full {
+            entry.record.kept = Kept::Redacted;
+        }
+        entry
+    }
+
+    fn flush(&mut self) {
+        match self.try_flush() {
+            Ok(()) => {
+                self.pause = Duration::ZERO;
+                if self.board.running() {
+                    tracing::info!("the prompt log is written again");
+                }
+            }
+            Err(error) => {
+                let reason = chain(&error);
+                self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
+                if self
+                    .board
+                    .stopped(Utc::now().timestamp_millis(), reason.clone())
+                {
+                    tracing::error!("the prompt log has stopped: {reason}");
+                }
+                // Opening anew makes good whatever state the failure left.
+                self.store = None;
+                if matches!(error, StoreError::Damaged { .. }) {
+                    self.strip();
+                }
+            }
+        }
+    }
+
+    fn try_flush(&mut self) -> Result<(), StoreError> {
+        let store = match &mut self.store {
+            Some(store) => store,
+            none => none.insert(Store::open(&self.settings.path, self.settings.limits)?),
+        };
+        while !self.pending.is_empty() {
+            let batch = self.pending.len().min(BATCH);
+            let records = self
+                .pending
+                .iter()
+                .take(batch)
+                .map(|(entry, _)| &entry.record);
+            let ids = store.write(records)?;
+            for (id, (entry, weight)) in ids.into_iter().zip(self.pending.drain(..batch)) {
+                self.held.fetch_sub(weight, Ordering::Relaxed);
+                self.board.written.fetch_add(1, Ordering::Relaxed);
+                if self.written.receiver_count() > 0 {
+                    // Those who listened may have left.
+                    let _ = self.written.send(Arc::new(summary(id, entry)));
+                }
+            }
+        }
+        self.untidy = store.tidy(Utc::now().timestamp_millis())?;
+        self.board.size.store(store.size()?, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A record that cannot be written must not keep the others from it.
+    fn strip(&mut self) {
+        for (entry, weight) in &mut self.pending {
+            entry.strip(Kept::Dropped);
+            self.held
+                .fetch_sub(std::mem::take(weight), Ordering::Relaxed);
+            self.board.content_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn summary(id: i64, entry: Entry) -> Summary {
+    let mut record = entry.record;
+    let preview = record.content.take().as_ref().map(preview);
+    Summary {
+        id,
+        record,
+        preview: preview.unwrap_or_default(),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
