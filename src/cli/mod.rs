@@ -3,6 +3,7 @@
 mod check;
 mod configuration;
 mod doctor;
+mod log;
 mod models;
 mod policy_files;
 mod schema;
@@ -22,6 +23,7 @@ use configuration::Configuration;
 
 /// Exit codes beyond 0 and 1, from the BSD `sysexits.h`; clap's own for misuse is 2.
 mod code {
+    pub(super) const MISSING: u8 = 66;
     pub(super) const UNAVAILABLE: u8 = 69;
     pub(super) const SOFTWARE: u8 = 70;
     pub(super) const IO: u8 = 74;
@@ -48,6 +50,8 @@ enum Command {
     Test(test::Options),
     /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
     Models(models::Options),
+    /// Reads the prompt log.
+    Log(log::Options),
     /// Looks for what keeps this machine from answering fast, and names the cure.
     Doctor(doctor::Options),
     /// Prints the JSON Schema of a kind of file, for editors.
@@ -119,6 +123,7 @@ pub fn run() -> ExitCode {
         Some(Command::Check(options)) => check::run(&configuration, &options),
         Some(Command::Test(options)) => test::run(&configuration, &options),
         Some(Command::Models(options)) => models::run(&configuration, &options),
+        Some(Command::Log(options)) => log::run(&configuration, &options),
         Some(Command::Doctor(options)) => doctor::run(&configuration, &options),
         Some(Command::Schema(options)) => schema::run(&options),
     };

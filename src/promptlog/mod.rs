@@ -5,10 +5,13 @@
 //! open the same file on their own, in this process or another.
 
 mod answer;
+pub mod export;
 mod filter;
+pub mod json;
 mod queue;
 mod reader;
 mod record;
+mod stats;
 mod status;
 mod store;
 mod writer;
@@ -18,6 +21,7 @@ pub use filter::{Filter, NoTime, When};
 pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};
 pub use record::{Content, Kept, Record, Summary, Timings};
+pub use stats::{Group, Quantiles};
 pub use status::{Health, Status};
 pub use store::{Limits, StoreError};
 

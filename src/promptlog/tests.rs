@@ -12,7 +12,7 @@ mod service;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{Content, Limits, Record, Timings, store::Store};
-use crate::chat::{self, Message, Request, Role, Usage, answer::Answer};
+use crate::chat::{self as talk, Message, Request, Role, Usage, answer::Answer};
 
 /// Generous limits.
 const LIMITS: Limits = Limits {
@@ -20,7 +20,7 @@ const LIMITS: Limits = Limits {
     max_size: 512 << 20,
 };
 /// A day in 2026.
-const NOW: i64 = 1_795_000_000_000;
+pub(super) const NOW: i64 = 1_795_000_000_000;
 
 /// A log in a directory of its own.
 struct Log {
@@ -46,10 +46,10 @@ impl Log {
     }
 }
 
-fn message(role: Role, text: &str) -> Message {
+pub(super) fn message(role: Role, text: &str) -> Message {
     Message {
         role,
-        content: chat::Content::Text(text.to_owned()),
+        content: talk::Content::Text(text.to_owned()),
         reasoning: None,
         tool_calls: Vec::new(),
         tool_call_id: None,
@@ -58,7 +58,7 @@ fn message(role: Role, text: &str) -> Message {
 }
 
 /// A chat in which somebody says something and is answered.
-fn chat(time: i64, said: &str, answered: &str) -> Record {
+pub(super) fn chat(time: i64, said: &str, answered: &str) -> Record {
     let before = Request {
         model: "qwen3-1.7b".to_owned(),
         messages: vec![

@@ -7,7 +7,10 @@ const SEARCHED: usize = 8 << 10;
 
 /// A text as the index wants it.
 pub(super) fn indexed(text: &str, out: &mut String) {
-    let end = text.floor_char_boundary(text.len().min(SEARCHED));
+    let mut end = text.len().min(SEARCHED);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
     words(&text[..end], &mut |word, kind| {
         for part in parts(word, kind) {
             if !out.is_empty() {

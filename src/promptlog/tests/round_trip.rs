@@ -7,7 +7,10 @@ use serde_json::json;
 
 use super::{LIMITS, Log, NOW, chat, message};
 use crate::{
-    chat::{Content as Said, Part, Request, Role, Sampling, Tool, ToolCall, Usage, answer::Answer},
+    chat::{
+        Content as Said, Message, Part, Request, Role, Sampling, Tool, ToolCall, Usage,
+        answer::Answer,
+    },
     policy::{Stage, Step, StepOutcome, Trace},
     promptlog::{Content, Filter, Kept, Record, Timings},
 };
@@ -35,7 +38,7 @@ fn part() -> impl Strategy<Value = Part> {
     ]
 }
 
-fn a_message() -> impl Strategy<Value = crate::chat::Message> {
+fn a_message() -> impl Strategy<Value = Message> {
     let role = prop::sample::select(vec![Role::System, Role::User, Role::Assistant, Role::Tool]);
     let said = prop_oneof![
         3 => text().prop_map(Said::Text),

@@ -1,0 +1,49 @@
+//! `rkgate log`: the prompt log.
+
+mod export;
+mod filter;
+mod paint;
+mod show;
+mod stats;
+mod tail;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use super::{Configuration, Failure, code};
+use crate::promptlog::{Reader, StoreError};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Shows the latest requests, one line each, and those that come with `--follow`.
+    Tail(tail::Options),
+    /// Shows one request: what came, what was sent, why, and what was answered.
+    Show(show::Options),
+    /// Writes requests to stdout or a file, for other programs.
+    Export(export::Options),
+    /// Counts requests, tokens and times by class and model.
+    Stats(stats::Options),
+}
+
+pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
+    let loaded = configuration.load()?;
+    let mut reader = Reader::open(&loaded.config.log.path).map_err(unreadable)?;
+    match &options.command {
+        Command::Tail(options) => tail::run(&mut reader, options),
+        Command::Show(options) => show::run(&mut reader, options),
+        Command::Export(options) => export::run(&mut reader, options),
+        Command::Stats(options) => stats::run(&mut reader, options),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
+pub(super) fn unreadable(error: StoreError) -> Failure {
+    Failure::because(code::IO, "cannot read the prompt log", &error)
+}

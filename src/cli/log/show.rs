@@ -1,0 +1,261 @@
+//! `rkgate log show`.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use anstyle::AnsiColor;
+use clap::Args;
+use similar::{ChangeTag, TextDiff};
+
+use super::{
+    Failure, code,
+    paint::{Paint, harmless},
+    unreadable,
+};
+use crate::{
+    chat::{self, Message, Part},
+    cli::Format,
+    policy::{Step, StepOutcome},
+    promptlog::{Content, Filter, Reader, Record, json},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// The number that `tail` shows, or the `x-request-id` of the answer.
+    id: String,
+    /// Show what was changed rather than the request before and after.
+    #[arg(long)]
+    diff: bool,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Lines around a change.
+const CONTEXT: usize = 3;
+
+pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Failure> {
+    let found = find(reader, &options.id)?;
+    let Some((id, record)) = found else {
+        let message = format!("there is no request {} in the prompt log", options.id);
+        return Err(Failure::new(code::MISSING, message));
+    };
+    let mut out = io::stdout().lock();
+    match options.format {
+        Format::Json => writeln!(out, "{:#}", record.to_json(id))?,
+        Format::Text => {
+            let page = Page {
+                out: &mut out,
+                paint: Paint::for_stdout(),
+            };
+            page.write(id, &record, options.diff)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn find(reader: &mut Reader, id: &str) -> Result<Option<(i64, Record)>, Failure> {
+    let number = match id.parse() {
+        Ok(number) => Some(number),
+        Err(_) => {
+            let filter = Filter {
+                request: Some(id.to_owned()),
+                ..Filter::default()
+            };
+            let page = reader.page(&filter, None, 1).map_err(unreadable)?;
+            page.records.first().map(|summary| summary.id)
+        }
+    };
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    let record = reader.get(number).map_err(unreadable)?;
+    Ok(record.map(|record| (number, record)))
+}
+
+struct Page<'o, W> {
+    out: &'o mut W,
+    paint: Paint,
+}
+
+impl<W: Write> Page<'_, W> {
+    fn write(mut self, id: i64, record: &Record, diff: bool) -> io::Result<()> {
+        self.facts(id, record)?;
+        let Some(content) = &record.content else {
+            let why = record.kept.as_str();
+            return writeln!(self.out, "\nNo content is kept: {why}.");
+        };
+        match &content.after {
+            Some(after) if diff => {
+                self.title("What was changed")?;
+                self.diff(&text(&content.before), &text(after))?;
+            }
+            Some(after) => {
+                self.request("What came", &content.before)?;
+                self.request("What was sent", after)?;
+            }
+            None => self.request("What came and was sent unchanged", &content.before)?,
+        }
+        self.title("Why")?;
+        for step in &content.trace.steps {
+            writeln!(self.out, "  {}", harmless(&story(step)))?;
+        }
+        self.answer(content)
+    }
+
+    fn facts(&mut self, id: i64, record: &Record) -> io::Result<()> {
+        let millis = |time: std::time::Duration| format!("{:.1} ms", time.as_secs_f64() * 1e3);
+        let labels: Vec<&str> = record.labels.iter().map(AsRef::as_ref).collect();
+        let tokens = record.usage.map(|usage| {
+            format!(
+                "{} prompt ({} reused), {} generated ({} thinking)",
+                usage.prompt, usage.cached, usage.completion, usage.reasoning
+            )
+        });
+        let speed = record.timings.tokens_per_second(record.usage);
+        let facts = [
+            ("request", Some(format!("{id}  {}", record.request))),
+            ("time", Some(json::timestamp(record.time))),
+            ("conversation", record.conversation.clone()),
+            ("client", record.client.clone()),
+            ("user", record.user.clone()),
+            ("class", Some(record.class.to_string())),
+            ("labels", (!labels.is_empty()).then(|| labels.join(", "))),
+            ("asked", Some(record.asked.clone())),
+            (
+                "model",
+                Some(format!("{} ({})", record.model, record.provider)),
+            ),
+            ("profile", record.profile.as_deref().map(str::to_owned)),
+            ("policy", Some(format!("generation {}", record.policy))),
+            ("status", Some(record.status.to_string())),
+            ("finish", record.finish.as_deref().map(str::to_owned)),
+            ("error", record.error.clone()),
+            ("tokens", tokens),
+            ("queued", record.timings.queued.map(millis)),
+            ("first token", record.timings.first_token.map(millis)),
+            ("total", Some(millis(record.timings.total))),
+            ("speed", speed.map(|speed| format!("{speed:.1} tokens/s"))),
+        ];
+        for (name, value) in facts {
+            if let Some(value) = value {
+                let name = self.paint.dim(&format!("{name:<13}"));
+                writeln!(self.out, "{name} {}", harmless(&value))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn title(&mut self, title: &str) -> io::Result<()> {
+        writeln!(self.out, "\n{}", self.paint.bold(title))
+    }
+
+    fn request(&mut self, title: &str, request: &chat::Request) -> io::Result<()> {
+        self.title(title)?;
+        writeln!(self.out, "{}", harmless(&text(request)))
+    }
+
+    fn diff(&mut self, before: &str, after: &str) -> io::Result<()> {
+        let diff = TextDiff::from_lines(before, after);
+        for (n, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
+            if n > 0 {
+                writeln!(self.out, "{}", self.paint.dim("  ..."))?;
+            }
+            for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
+                let line = harmless(change.value().trim_end_matches('\n')).into_owned();
+                let line = match change.tag() {
+                    ChangeTag::Equal => format!("  {line}"),
+                    ChangeTag::Delete => self.paint.colour(AnsiColor::Red, &format!("- {line}")),
+                    ChangeTag::Insert => self.paint.colour(AnsiColor::Green, &format!("+ {line}")),
+                };
+                writeln!(self.out, "{line}")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, content: &Content) -> io::Result<()> {
+        let answer = &content.answer;
+        if !answer.reasoning.is_empty() {
+            self.title("Thinking")?;
+            writeln!(self.out, "{}", harmless(&answer.reasoning))?;
+        }
+        self.title("Answer")?;
+        writeln!(self.out, "{}", harmless(&answer.content))?;
+        for call in &answer.tool_calls {
+            let call = format!("calls {}({})", call.name, call.arguments);
+            writeln!(self.out, "{}", harmless(&call))?;
+        }
+        Ok(())
+    }
+}
+
+/// A request as a person reads it.
+fn text(request: &chat::Request) -> String {
+    let mut text = String::new();
+    if !request.tools.is_empty() {
+        let names: Vec<&str> = request
+            .tools
+            .iter()
+            .map(|tool| tool.name.as_str())
+            .collect();
+        text += &format!("[tools]\n{}\n", names.join("\n"));
+    }
+    for message in &request.messages {
+        text += &format!("[{}]\n{}\n", message.role.as_str(), said(message));
+    }
+    text
+}
+
+fn said(message: &Message) -> String {
+    let mut lines = Vec::new();
+    if let Some(reasoning) = &message.reasoning {
+        lines.push(format!("(thinking) {reasoning}"));
+    }
+    match &message.content {
+        chat::Content::Text(text) => lines.push(text.clone()),
+        chat::Content::Parts(parts) => lines.extend(parts.iter().map(|part| match part {
+            Part::Text(text) => text.clone(),
+            Part::Image(url) => format!("(image of {} characters)", url.len()),
+            Part::Other(value) => value.to_string(),
+        })),
+    }
+    let calls = message.tool_calls.iter();
+    lines.extend(calls.map(|call| format!("calls {}({})", call.name, call.arguments)));
+    lines.join("\n")
+}
+
+/// A step of the trace in words.
+fn story(step: &Step) -> String {
+    let at = step
+        .origin
+        .as_ref()
+        .map(|origin| format!(" ({}:{})", origin.file, origin.line))
+        .unwrap_or_default();
+    let what = match &step.outcome {
+        StepOutcome::Matched { what } => what.clone(),
+        StepOutcome::NotMatched { why } => format!("does not hold: {why}"),
+        StepOutcome::Applied { changes } => changed(changes),
+        StepOutcome::Shadow { what, changes } if changes.is_empty() => format!("would: {what}"),
+        StepOutcome::Shadow { changes, .. } => format!("would: {}", changed(changes)),
+        StepOutcome::Failed { why } => format!("failed: {why}"),
+    };
+    format!("{:<9} {}{at}: {what}", stage(step), step.rule)
+}
+
+fn stage(step: &Step) -> String {
+    format!("{:?}", step.stage).to_lowercase()
+}
+
+fn changed(changes: &[crate::policy::Change]) -> String {
+    let changes = changes.iter().map(|change| {
+        let (before, after) = (change.before, change.after);
+        format!(
+            "{}: {} ({before} to {after} characters)",
+            change.place, change.what
+        )
+    });
+    changes.collect::<Vec<_>>().join("; ")
+}

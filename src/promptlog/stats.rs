@@ -1,0 +1,113 @@
+//! What the log's numbers add up to.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Serialize;
+
+use super::{Filter, Reader, Record, StoreError};
+
+/// The requests of one class that one model answered.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Group {
+    /// The class.
+    pub class: String,
+    /// The model; empty where none was found.
+    pub model: String,
+    /// Requests.
+    pub requests: u64,
+    /// Of these, with a status of 400 or higher.
+    pub failed: u64,
+    /// Tokens of prompts.
+    pub prompt_tokens: u64,
+    /// Of these, tokens that were in the KV cache already.
+    pub cached_tokens: u64,
+    /// Generated tokens.
+    pub completion_tokens: u64,
+    /// Time to the first token, in milliseconds.
+    pub first_token_ms: Option<Quantiles>,
+    /// Time to the answer's end, in milliseconds.
+    pub total_ms: Option<Quantiles>,
+    /// Tokens per second after the first one.
+    pub tokens_per_second: Option<Quantiles>,
+}
+
+/// Where the middle and the slow end of some values lie.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Quantiles {
+    /// Half of the values are not above this.
+    pub p50: f64,
+    /// 95 % of the values are not above this.
+    pub p95: f64,
+}
+
+impl Quantiles {
+    fn of(values: &mut [f32]) -> Option<Self> {
+        values.sort_unstable_by(f32::total_cmp);
+        let at = |share: f64| {
+            let rank = (values.len().checked_sub(1)? as f64 * share).round() as usize;
+            values.get(rank).map(|value| f64::from(*value))
+        };
+        Some(Self {
+            p50: at(0.50)?,
+            p95: at(0.95)?,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Gathered {
+    group: Group,
+    first_token: Vec<f32>,
+    total: Vec<f32>,
+    speed: Vec<f32>,
+}
+
+impl Reader {
+    /// Sums of the records that fit, by class and model; most requests first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn stats(&mut self, filter: &Filter) -> Result<Vec<Group>, StoreError> {
+        let mut groups: BTreeMap<(String, String), Gathered> = BTreeMap::new();
+        self.scan(filter, |record| {
+            let key = (record.class.to_string(), record.model.to_string());
+            groups.entry(key).or_default().add(&record);
+        })?;
+        let finished = groups
+            .into_iter()
+            .map(|(key, gathered)| gathered.finish(key));
+        let mut groups: Vec<Group> = finished.collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
+        Ok(groups)
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, record: &Record) {
+        let group = &mut self.group;
+        group.requests += 1;
+        group.failed += u64::from(record.status >= 400);
+        if let Some(usage) = record.usage {
+            group.prompt_tokens += u64::from(usage.prompt);
+            group.cached_tokens += u64::from(usage.cached);
+            group.completion_tokens += u64::from(usage.completion);
+        }
+        let millis = |time: Duration| time.as_secs_f32() * 1000.0;
+        self.first_token
+            .extend(record.timings.first_token.map(millis));
+        self.total.push(millis(record.timings.total));
+        let speed = record.timings.tokens_per_second(record.usage);
+        self.speed.extend(speed.map(|speed| speed as f32));
+    }
+
+    fn finish(mut self, (class, model): (String, String)) -> Group {
+        Group {
+            class,
+            model,
+            first_token_ms: Quantiles::of(&mut self.first_token),
+            total_ms: Quantiles::of(&mut self.total),
+            tokens_per_second: Quantiles::of(&mut self.speed),
+            ..self.group
+        }
+    }
+}
