@@ -76,15 +76,21 @@ impl Class {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
 
-    /// The class of a value of Open WebUI's task header: empty is a chat, `title_generation` a title.
+    /// The class of a value of Open WebUI's task header: empty is a chat, `title_generation` a title. Other clients may
+    /// write the class's own name; case, quotes and space around it make no difference.
     #[must_use]
     pub fn from_open_webui(task: &str) -> Option<Self> {
+        let task =
+            task.trim_matches(|char: char| char.is_whitespace() || matches!(char, '"' | '\''));
         if task.is_empty() {
             return Some(Self::Chat);
         }
-        Self::ALL
-            .into_iter()
-            .find(|class| class.as_str().strip_prefix("task/") == Some(task))
+        let is_called = |class: &Self| {
+            let name = class.as_str();
+            let short = name.strip_prefix("task/").unwrap_or(name);
+            name.eq_ignore_ascii_case(task) || short.eq_ignore_ascii_case(task)
+        };
+        Self::ALL.into_iter().find(is_called)
     }
 
     /// Whether this is one of Open WebUI's background tasks.
@@ -185,7 +191,16 @@ mod tests {
             Class::from_open_webui("title_generation"),
             Some(Class::Title)
         );
-        assert_eq!(Class::from_open_webui("chat"), None);
+        for name in [
+            "Tags_Generation",
+            " tags_generation ",
+            "\"tags_generation\"",
+            "task/tags_generation",
+        ] {
+            assert_eq!(Class::from_open_webui(name), Some(Class::Tags), "{name}");
+        }
+        assert_eq!(Class::from_open_webui("chat"), Some(Class::Chat));
+        assert_eq!(Class::from_open_webui("{{TASK}}"), None);
     }
 
     #[test]

@@ -61,6 +61,19 @@ impl Set {
         }
         match &classify.by {
             ClassifyBy::Condition(class) => Some((*class, class.to_string())),
+            ClassifyBy::Keys(keys) => {
+                let shown = keys.iter().filter(|(phrase, _)| signals.shows(*phrase));
+                let mut classes: Vec<Class> = shown.map(|(_, class)| *class).collect();
+                classes.dedup();
+                if let [class] = classes.as_slice() {
+                    return Some((*class, format!("{class}: the key that it asks for says so")));
+                }
+                recorder.unmet(Stage::Classify, rule, || match classes.is_empty() {
+                    true => "none of its keys is asked for".to_owned(),
+                    false => "keys of several classes are asked for".to_owned(),
+                });
+                None
+            }
             ClassifyBy::Header { names, values } => {
                 let sent = names
                     .iter()

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     AnswerRules, ByClass, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
     Repetition, Think,
-    matching::{Condition, Glob, Phrases, Signals},
+    matching::{Condition, Glob, PhraseId, Phrases, Signals},
     ops::{Description, Operation},
     sample::{Limits, Profile},
 };
@@ -112,6 +112,8 @@ pub(super) struct Classify {
 pub(super) enum ClassifyBy {
     /// The condition means this class.
     Condition(Class),
+    /// The prompt asks for a JSON key: phrases and the class that they mean. They must not mean several.
+    Keys(Vec<(PhraseId, Class)>),
     /// A header names it.
     Header {
         /// In lower case; the first one that is there counts.

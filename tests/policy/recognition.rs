@@ -106,14 +106,22 @@ fn translated_templates_get_their_class_by_shape() {
     assert_all_right(&translations);
     for fixture in translations {
         let by = fixture.decide(&shipped(), &Facts::example()).decision.by;
-        assert!(by.ends_with("-shape"), "{}: {by}", fixture.name);
+        assert!(by.starts_with("owui.shape"), "{}: {by}", fixture.name);
     }
+}
+
+/// In other languages, with other headings or none, with the history first, without an example, with a switch of
+/// thinking at either end.
+#[test]
+fn templates_of_administrators_get_their_class() {
+    assert_all_right(&with_and_without_preset(fixtures::read("edited")));
 }
 
 #[test]
 fn no_chat_is_taken_for_a_task() {
-    let chats = fixtures::read("chats");
-    assert!(chats.len() >= 250);
+    let mut chats = fixtures::read("chats");
+    chats.extend(fixtures::read("look-alikes"));
+    assert!(chats.len() >= 600);
     assert!(chats.iter().all(|fixture| fixture.class == Class::Chat));
     assert_all_right(&chats);
 }

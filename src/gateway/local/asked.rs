@@ -19,10 +19,6 @@ use crate::{
     wire::openai::CompletionRequest,
 };
 
-/// Tokens that a model may spend on thinking that nobody is to see. A small model that thinks although it was told not
-/// to comes to its end in about half as many.
-const UNSEEN_THINKING: u32 = 512;
-
 /// How the answer to a request is to be read and told.
 pub(super) struct Manner {
     pub(super) call: Call,
@@ -51,11 +47,7 @@ pub(super) fn job(decided: Decided, card: &ModelCard, exchange: &Exchange) -> (J
         model: card.id.clone(),
         prompt,
         sampling: decision.sampling,
-        max_tokens: manner
-            .options
-            .visible_tokens
-            .map(|visible| visible.saturating_add(UNSEEN_THINKING))
-            .or(decision.max_tokens),
+        max_tokens: decision.max_tokens,
         queue: QueueClass {
             name: decision.queue.name,
             urgency: decision.queue.urgency,
@@ -81,8 +73,6 @@ fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (P
         true => Thinking::Expected,
         false => Thinking::Unexpected,
     };
-    let options = decision.answer_options(&request.stop);
-    let unseen = options.think == Think::Drop;
     let manner = Manner {
         call: Call::Chat,
         model: request.model.clone(),
@@ -91,8 +81,7 @@ fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (P
         options: AnswerOptions {
             thinking,
             tools,
-            visible_tokens: decision.max_tokens.filter(|_| unseen),
-            ..options
+            ..decision.answer_options(&request.stop)
         },
     };
     (Prompt::Chat(Arc::new(request)), manner)

@@ -41,11 +41,13 @@ impl Compiler<'_> {
         let last_user = Words {
             has: self.groups(&table, "last_user_has"),
             shows: self.groups(&table, "last_user_shows"),
+            behind: self.groups(&table, "last_user_behind"),
             blocks: self.blocks(&table, "last_user_block"),
         };
         let system = Words {
             has: self.groups(&table, "system_has"),
             shows: self.groups(&table, "system_shows"),
+            behind: Vec::new(),
             blocks: self.blocks(&table, "system_block"),
         };
         Some(Condition {
@@ -59,6 +61,7 @@ impl Compiler<'_> {
                 .count("max_tokens_up_to")
                 .and_then(|count| u32::try_from(count).ok()),
             last_user,
+            introduces: table.bool("last_user_introduces"),
             starts: self.edges(&table, "last_user_starts"),
             ends: self.edges(&table, "last_user_ends"),
             system,

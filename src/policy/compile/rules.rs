@@ -1,7 +1,5 @@
 //! The tables of rule files.
 
-use std::collections::HashMap;
-
 use super::{Compiler, condition::Stage, conflicts, document::Item};
 use crate::{
     policy::{
@@ -11,6 +9,7 @@ use crate::{
             rules::{ANSWER, CLASSIFY, DENY, LABEL, REWRITE},
             table::Table,
         },
+        matching::PhraseId,
         ops,
         set::{Answer, Classify, ClassifyBy, Deny, Label, Rewrite, Rule, Rules},
     },
@@ -81,25 +80,27 @@ impl Compiler<'_> {
         let table = self.table(item, &[CLASSIFY]);
         let rule = self.rule(item, &table, Stage::Classify);
         let has = |key: &str| table.get(key).is_some();
-        let by = match (has("class"), has("headers")) {
-            (true, false) if !has("when") => {
+        let by = match (has("class"), has("keys"), has("headers")) {
+            (true, false, false) | (false, true, false) if !has("when") => {
                 Err("a class needs `when`: without conditions every request would be one")
             }
-            (true, false) if has("values") => Err("`values` are those of `headers`"),
-            (true, false) => Ok(table
+            (_, _, false) if has("values") => Err("`values` are those of `headers`"),
+            (_, false, _) if has("quoted") => Err("`quoted` is for `keys`"),
+            (true, false, false) => Ok(table
                 .text("class")
                 .and_then(Class::parse)
                 .map(ClassifyBy::Condition)),
-            (false, true) => Ok(Some(ClassifyBy::Header {
+            (false, true, false) => Ok(Some(ClassifyBy::Keys(self.keys(&table)))),
+            (false, false, true) => Ok(Some(ClassifyBy::Header {
                 names: table
                     .texts("headers")
                     .iter()
                     .map(|(name, _)| name.to_ascii_lowercase())
                     .collect(),
-                values: header_values(&table),
+                values: classes(&table, "values").collect(),
             })),
-            (true, true) => Err("either `class` and `when`, or `headers`"),
-            (false, false) => Err("`class` and `when`, or `headers`, are needed"),
+            (false, false, false) => Err("`class` and `when`, or `headers`, are needed"),
+            _ => Err("either `class` and `when`, or `keys` and `when`, or `headers`"),
         };
         match by {
             Ok(by) => Some(Classify {
@@ -113,6 +114,22 @@ impl Compiler<'_> {
                 None
             }
         }
+    }
+
+    /// The phrases of `keys` with their classes.
+    fn keys(&mut self, table: &Table<'_>) -> Vec<(PhraseId, Class)> {
+        let quotes: &[(&str, &str)] = match table.bool("quoted") {
+            Some(false) => &[("", "")],
+            _ => &[("\"", "\""), ("'", "'"), ("`", "`"), ("“", "”"), ("„", "“")],
+        };
+        let mut phrases = Vec::new();
+        for (key, class) in classes(table, "keys") {
+            for (open, close) in quotes {
+                let phrase = self.phrases.phrase(&format!("{open}{key}{close}"));
+                phrases.push((phrase, class));
+            }
+        }
+        phrases
     }
 
     fn label(&mut self, item: &Item<'_>) -> Option<Label> {
@@ -204,11 +221,15 @@ impl Compiler<'_> {
     }
 }
 
-fn header_values(table: &Table<'_>) -> HashMap<String, Class> {
-    let Some(values) = table.table("values") else {
-        return HashMap::new();
-    };
-    let class =
-        |(value, _, _): (&str, _, _)| Some((value.to_owned(), Class::parse(values.text(value)?)?));
-    values.entries().filter_map(class).collect()
+/// The entries of a map of classes.
+fn classes(table: &Table<'_>, key: &str) -> impl Iterator<Item = (String, Class)> {
+    let classes = table.table(key);
+    let entries: Vec<(String, Class)> = classes
+        .iter()
+        .flat_map(|classes| classes.entries().map(move |entry| (classes, entry)))
+        .filter_map(|(classes, (name, _, _))| {
+            Some((name.to_owned(), Class::parse(classes.text(name)?)?))
+        })
+        .collect();
+    entries.into_iter()
 }

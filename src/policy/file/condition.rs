@@ -23,12 +23,24 @@ pub const CONDITION: &[Key] = &[
     Key::optional(
         "last_user_starts",
         Kind::Texts,
-        "The last user message starts with one of these. White space is one space, case of ASCII letters does not matter.",
+        "The last user message starts with one of these. White space is one space, case of ASCII letters does not matter, \
+and a `/no_think` or `/think` at either end of the message is not looked at.",
     ),
     Key::optional(
         "last_user_ends",
         Kind::Texts,
         "The last user message ends with one of these, compared as `last_user_starts`.",
+    ),
+    Key::optional(
+        "last_user_behind",
+        Kind::Groups,
+        "As `last_user_shows`, in what stands behind the last quoted block.",
+    ),
+    Key::optional(
+        "last_user_introduces",
+        Kind::Bool,
+        "Whether the last user message introduces something that it quotes: its first paragraph ends with a colon or a \
+question mark, and text that is no block follows.",
     ),
     Key::optional(
         "last_user_block",

@@ -97,6 +97,18 @@ pub(crate) const CLASSIFY: &[Key] = &[
         Kind::Map(&Kind::Class),
         "Further header values and their classes.",
     ),
+    Key::optional(
+        "keys",
+        Kind::Map(&Kind::Class),
+        "JSON keys and the classes that ask for them: `{ title = \"task/title_generation\" }`. The key must stand in the \
+last user message, in quotes or back quotes, outside of quoted blocks, and none of another class beside it. Instead of \
+`class`; needs `when`.",
+    ),
+    Key::optional(
+        "quoted",
+        Kind::Bool,
+        "`false` takes the `keys` without quotes too.",
+    ),
     MODE,
     REPLACE,
 ];

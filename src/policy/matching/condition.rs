@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Folded, Glob, Phrases, Signals,
+    Folded, Glob, Phrases, Signals, framing,
     phrases::{BlockId, Found, PhraseId},
 };
 use crate::{
@@ -22,6 +22,7 @@ pub(crate) struct Condition {
     pub(crate) turns: Span,
     pub(crate) max_tokens_up_to: Option<u32>,
     pub(crate) last_user: Words,
+    pub(crate) introduces: Option<bool>,
     pub(crate) starts: Vec<Folded>,
     pub(crate) ends: Vec<Folded>,
     pub(crate) system: Words,
@@ -58,6 +59,7 @@ impl Span {
 pub(crate) struct Words {
     pub(crate) has: Vec<Vec<PhraseId>>,
     pub(crate) shows: Vec<Vec<PhraseId>>,
+    pub(crate) behind: Vec<Vec<PhraseId>>,
     pub(crate) blocks: Vec<BlockId>,
 }
 
@@ -130,15 +132,24 @@ impl Condition {
             blocks.is_empty() || blocks.iter().any(|block| found.has_block(*block))
         };
         let (user, system) = (&signals.user, &signals.system);
-        let text = signals.last_user.as_ref();
+        let text = framing::without_switches(&signals.last_user);
         if !any(&self.last_user.has, &|phrase| user.has(phrase)) {
             return Some("last_user_has");
         }
         if !any(&self.last_user.shows, &|phrase| user.shows(phrase)) {
             return Some("last_user_shows");
         }
+        if !any(&self.last_user.behind, &|phrase| user.has_behind(phrase)) {
+            return Some("last_user_behind");
+        }
         if !block(&self.last_user.blocks, user) {
             return Some("last_user_block");
+        }
+        if self
+            .introduces
+            .is_some_and(|wanted| wanted != signals.introduces)
+        {
+            return Some("last_user_introduces");
         }
         if !any(&self.system.has, &|phrase| system.has(phrase)) {
             return Some("system_has");
@@ -232,6 +243,16 @@ impl Condition {
                 phrases,
                 &|id| user.shows(id),
             ),
+            "last_user_behind" => missing(
+                &self.last_user.behind,
+                "what stands behind the last block",
+                phrases,
+                &|id| user.has_behind(id),
+            ),
+            "last_user_introduces" if signals.introduces => {
+                "the last user message introduces a quote".to_owned()
+            }
+            "last_user_introduces" => "the last user message introduces nothing".to_owned(),
             "system_has" => missing(
                 &self.system.has,
                 "the system messages' own words",
@@ -306,6 +327,7 @@ impl Condition {
         differ(&self.stream, &other.stream)
             || differ(&self.tools, &other.tools)
             || differ(&self.images, &other.images)
+            || differ(&self.introduces, &other.introduces)
             || differ(&self.last_role, &other.last_role)
             || apart(self.user_turns, other.user_turns)
             || apart(self.turns, other.turns)
@@ -338,12 +360,14 @@ impl Condition {
             any(&mine.has, &theirs.has, &group)
                 && (any(&mine.shows, &theirs.shows, &group)
                     || any(&mine.shows, &theirs.has, &group))
+                && any(&mine.behind, &theirs.behind, &group)
                 && any(&mine.blocks, &theirs.blocks, &|mine, theirs| mine == theirs)
         };
         let glob = |mine: &Glob, theirs: &Glob| mine.covers(theirs);
         same(&self.stream, &other.stream)
             && same(&self.tools, &other.tools)
             && same(&self.images, &other.images)
+            && same(&self.introduces, &other.introduces)
             && same(&self.last_role, &other.last_role)
             && self.user_turns.covers(other.user_turns)
             && self.turns.covers(other.turns)

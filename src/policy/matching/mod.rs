@@ -2,6 +2,7 @@
 
 mod condition;
 mod folded;
+mod framing;
 mod glob;
 mod outer;
 mod phrases;
@@ -10,7 +11,7 @@ mod signals;
 pub(crate) use condition::{Condition, Span as TurnSpan, Words};
 pub(crate) use folded::Folded;
 pub(crate) use glob::Glob;
-pub(crate) use phrases::{Phrases, PhrasesBuilder};
+pub(crate) use phrases::{PhraseId, Phrases, PhrasesBuilder};
 pub(crate) use signals::Signals;
 
 #[cfg(test)]

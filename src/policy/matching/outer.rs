@@ -83,12 +83,15 @@ pub(super) struct Regions {
     quoted: Vec<Range<usize>>,
     /// Code fences and quotes outside of them, in order.
     cited: Vec<Range<usize>>,
+    /// Where the last quoted block ends, its closing tag included.
+    end: Option<usize>,
 }
 
 impl Regions {
     pub(super) fn of(text: &str, tags: &[Tag], marks: &[Mark]) -> Self {
         let mut quoted = Vec::new();
         let mut from = 0;
+        let mut end = None;
         let next = |from: usize| {
             let kinds = tags.iter().enumerate().filter(|(_, tag)| tag.quoted);
             kinds
@@ -97,15 +100,21 @@ impl Regions {
         };
         while let Some((whole, content)) = next(from) {
             from = whole.end;
+            end = Some(whole.end);
             quoted.push(content);
         }
         let cited = cited(text, &quoted);
-        Self { quoted, cited }
+        Self { quoted, cited, end }
     }
 
     /// Whether this place is outside of quoted blocks.
     pub(super) fn shows(&self, place: &Range<usize>) -> bool {
         !touches(&self.quoted, place)
+    }
+
+    /// Whether this place is behind the last quoted block.
+    pub(super) fn is_behind(&self, place: &Range<usize>) -> bool {
+        self.end.is_some_and(|end| end <= place.start)
     }
 
     /// Whether this place is outside of quoted blocks, code fences and quotes.

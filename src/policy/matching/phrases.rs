@@ -99,6 +99,8 @@ pub(crate) struct Found {
     outer: Bits,
     /// Phrases outside of blocks.
     shown: Bits,
+    /// Phrases behind the last block.
+    behind: Bits,
     blocks: Bits,
 }
 
@@ -108,6 +110,7 @@ impl Phrases {
         Found {
             outer: Bits::new(self.phrases.len()),
             shown: Bits::new(self.phrases.len()),
+            behind: Bits::new(self.phrases.len()),
             blocks: Bits::new(self.asked),
         }
     }
@@ -143,6 +146,9 @@ impl Phrases {
                 if regions.is_outer(&range) {
                     found.outer.set(phrase);
                 }
+                if regions.is_behind(&range) {
+                    found.behind.set(phrase);
+                }
             }
         }
     }
@@ -163,6 +169,10 @@ impl Found {
 
     pub(crate) fn shows(&self, phrase: PhraseId) -> bool {
         self.shown.get(phrase as usize)
+    }
+
+    pub(crate) fn has_behind(&self, phrase: PhraseId) -> bool {
+        self.behind.get(phrase as usize)
     }
 
     pub(crate) fn has_block(&self, block: BlockId) -> bool {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use super::{Phrases, phrases::Found};
+use super::{PhraseId, Phrases, framing, phrases::Found};
 use crate::{
     chat::{Content, Part, Request, Role},
     policy::{Class, Headers, ModelFact},
@@ -21,6 +21,8 @@ pub(crate) struct Signals<'a> {
     pub(super) turns: usize,
     pub(super) images: bool,
     pub(super) last_user: Cow<'a, str>,
+    /// Whether the last user message introduces something that it quotes.
+    pub(super) introduces: bool,
     pub(super) user: Found,
     pub(super) system: Found,
 }
@@ -64,6 +66,7 @@ impl<'a> Signals<'a> {
             user_turns: count(Role::User),
             turns: request.messages.len() - count(Role::System),
             images: has_images(request),
+            introduces: framing::introduces(&last_user),
             last_user,
             user,
             system,
@@ -73,6 +76,11 @@ impl<'a> Signals<'a> {
     /// Whether any message holds an image.
     pub(crate) fn images(&self) -> bool {
         self.images
+    }
+
+    /// Whether a phrase stands in the last user message, outside of quoted blocks.
+    pub(crate) fn shows(&self, phrase: PhraseId) -> bool {
+        self.user.shows(phrase)
     }
 }
 

@@ -56,6 +56,12 @@ their middle.",
             "More parts, by the texts around them.",
         ),
         Key::optional(
+            "known",
+            Kind::Texts,
+            "How the lines of the original instructions begin; with it, `{added?}` stands for all other lines: what an \
+administrator added.",
+        ),
+        Key::optional(
             "max_tokens",
             Kind::Integer(16, 1_000_000),
             "Longest prompt; default what the model's context allows.",
@@ -103,7 +109,7 @@ struct Condense {
 }
 
 fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Operation>> {
-    let own: Vec<(String, Part)> = table
+    let mut own: Vec<(String, Part)> = table
         .table("parts")
         .iter()
         .flat_map(Table::entries)
@@ -114,6 +120,11 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
             Some((name.to_owned(), Part::Between { after, before }))
         })
         .collect();
+    if table.get("known").is_some() {
+        let known = table.texts("known");
+        let known = known.into_iter().map(|(start, _)| start.to_owned());
+        own.push(("added".to_owned(), Part::Added(known.collect())));
+    }
     match Template::parse(table.text("template")?, &own) {
         Ok(template) => Some(Box::new(Condense {
             system: table.text("role") == Some("system"),

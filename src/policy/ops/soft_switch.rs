@@ -10,13 +10,10 @@ use crate::{
             keys::{Key, Kind},
             table::Table,
         },
-        prose,
+        prose::{self, SWITCHES},
     },
     problem::Problem,
 };
-
-/// The switches of the families that have them, and what they ask for.
-const SWITCHES: [(&str, bool); 3] = [("/think", true), ("/no_think", false), ("/nothink", false)];
 
 pub(super) const DESCRIPTION: Description = Description {
     name: "soft_switch",

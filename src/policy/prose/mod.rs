@@ -14,5 +14,9 @@ pub(crate) use tokens::tokens;
 pub(crate) use weight::{Padding, carries};
 pub(crate) use words::{keys, name_keys};
 
+/// The switches of thinking that people type, and whether they ask for it.
+pub(crate) const SWITCHES: [(&str, bool); 3] =
+    [("/think", true), ("/no_think", false), ("/nothink", false)];
+
 #[cfg(test)]
 mod tests;

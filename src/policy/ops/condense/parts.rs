@@ -1,5 +1,7 @@
 //! The parts of Open WebUI's task prompts, 0.5.4 to 0.12.4.
 
+use std::borrow::Cow;
+
 use crate::policy::prose;
 
 /// How a part is found in a prompt.
@@ -18,6 +20,8 @@ pub(super) enum Part {
     Date,
     /// The line about the language.
     Language,
+    /// The lines of the instructions that do not begin with any of these: what somebody added to the prompt.
+    Added(Vec<String>),
 }
 
 const KNOWN: [&str; 13] = [
@@ -38,7 +42,7 @@ const KNOWN: [&str; 13] = [
 
 /// The known names, for messages.
 pub(super) fn names() -> String {
-    format!("{}, language", KNOWN.join(", "))
+    format!("{}, language, and added with `known`", KNOWN.join(", "))
 }
 
 /// The part of this name in Open WebUI's prompts.
@@ -77,8 +81,9 @@ pub(super) fn known(name: &str) -> Option<Part> {
 
 impl Part {
     /// The part's text in a prompt, without white space around it.
-    pub(super) fn cut<'a>(&self, prompt: &'a str) -> Option<&'a str> {
+    pub(super) fn cut<'a>(&self, prompt: &'a str) -> Option<Cow<'a, str>> {
         let part = match self {
+            Self::Added(known) => return Some(added(prompt, known).into()),
             Self::Block(tag) => prompt.get(prose::outer_block(prompt, tag)?.inside),
             Self::BehindHistory(tag) => {
                 const END: &str = "</chat_history>";
@@ -108,8 +113,33 @@ impl Part {
                 Some(line.trim_start_matches(|c: char| !c.is_alphabetic()))
             }
         };
-        part.map(str::trim)
+        part.map(|part| part.trim().into())
     }
+}
+
+/// The lines before and behind the chat history that say something of their own.
+fn added(prompt: &str, known: &[String]) -> String {
+    let quoted = prose::outer_block(prompt, "chat_history");
+    let behind = quoted.map_or("", |block| {
+        prompt.get(block.whole.end..).unwrap_or_default()
+    });
+    let lines = outer(prompt).lines().chain(behind.lines()).map(str::trim);
+    let is_own = |line: &&str| {
+        let marked = line.starts_with(['#', '{', '}', '"', '[', ']', '<', '`']);
+        let said = line.trim_start_matches(|c: char| !c.is_alphabetic());
+        let begins = |known: &String| {
+            said.get(..known.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(known))
+        };
+        // Headings, JSON, tags, and lists of JSON are the frame of a prompt.
+        !marked
+            && !said.is_empty()
+            && !line.trim_start_matches(['-', '*', ' ']).starts_with('{')
+            && prose::SWITCHES.iter().all(|(switch, _)| line != switch)
+            && !known.iter().any(begins)
+    };
+    let own: Vec<&str> = lines.filter(is_own).collect();
+    own.join("\n")
 }
 
 /// The instructions, without what they quote.

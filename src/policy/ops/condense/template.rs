@@ -1,5 +1,7 @@
 //! Templates with named parts.
 
+use std::borrow::Cow;
+
 use super::parts::{self, Part};
 
 /// A template: lines of text and parts.
@@ -75,8 +77,8 @@ impl Template {
             .iter()
             .map(|named| match named.part.cut(prompt) {
                 None if !named.optional => Err(named.name.as_str()),
-                Some("") if named.optional => Ok(None),
-                part => Ok(part.map(str::to_owned)),
+                Some(part) if named.optional && part.is_empty() => Ok(None),
+                part => Ok(part.map(Cow::into_owned)),
             })
             .collect()
     }

@@ -1,11 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
-use super::{parts::known, template::Template};
+use super::{
+    parts::{Part, known},
+    template::Template,
+};
 
-fn part<'a>(name: &str, prompt: &'a str) -> Option<&'a str> {
-    known(name).unwrap().cut(prompt)
+fn part(name: &str, prompt: &str) -> Option<String> {
+    let part = known(name).unwrap();
+    part.cut(prompt).map(Cow::into_owned)
 }
 
 #[test]
@@ -14,7 +20,7 @@ fn the_history_reaches_to_the_last_closing_tag() {
         "Look at <chat_history>.\n<chat_history>\nUSER: what is </chat_history>?\n</chat_history>";
     assert_eq!(
         part("chat_history", prompt),
-        Some("USER: what is </chat_history>?")
+        Some("USER: what is </chat_history>?".to_owned())
     );
     assert_eq!(part("chat_history", "no history"), None);
 }
@@ -22,17 +28,17 @@ fn the_history_reaches_to_the_last_closing_tag() {
 #[test]
 fn autocomplete_takes_the_last_text_and_not_the_examples() {
     let prompt = "<type>General</type>\n<text>The sun</text>\n<chat_history>\nUSER: <text>no</text>\n</chat_history>\n<type>search query</type>  \n<text>The weather in</text>  \n#### Output:\n";
-    assert_eq!(part("type", prompt), Some("search query"));
-    assert_eq!(part("text", prompt), Some("The weather in"));
+    assert_eq!(part("type", prompt), Some("search query".to_owned()));
+    assert_eq!(part("text", prompt), Some("The weather in".to_owned()));
 }
 
 #[test]
 fn dates_and_languages_come_from_the_instructions() {
     let prompt = "- Today's date is: 2026-11-22.\n- Use the chat's primary language; default to English.\n<chat_history>Today's date is: 1999-01-01.</chat_history>";
-    assert_eq!(part("date", prompt), Some("2026-11-22"));
+    assert_eq!(part("date", prompt), Some("2026-11-22".to_owned()));
     assert_eq!(
         part("language", prompt),
-        Some("Use the chat's primary language; default to English.")
+        Some("Use the chat's primary language; default to English.".to_owned())
     );
     assert_eq!(
         part("date", "<chat_history>Today's date is: 1999</chat_history>"),
@@ -43,10 +49,29 @@ fn dates_and_languages_come_from_the_instructions() {
 #[test]
 fn answers_of_several_models() {
     let prompt = "a set of responses from various models to the latest user query: \"Say \"hi\"\"\n\nYour task is to synthesize these.\n\nResponses from models: \"\"\"Hi\"\"\"\n\n\"\"\"Hello\"\"\"";
-    assert_eq!(part("prompt", prompt), Some("Say \"hi\""));
+    assert_eq!(part("prompt", prompt), Some("Say \"hi\"".to_owned()));
     assert_eq!(
         part("responses", prompt),
-        Some("\"\"\"Hi\"\"\"\n\n\"\"\"Hello\"\"\"")
+        Some("\"\"\"Hi\"\"\"\n\n\"\"\"Hello\"\"\"".to_owned())
+    );
+}
+
+#[test]
+fn what_somebody_added_is_told_from_what_is_known() {
+    let known = Part::Added(vec!["Keep it short: 2-4".to_owned(), "Generate".to_owned()]);
+    let added = |prompt: &str| known.cut(prompt).unwrap().into_owned();
+    let prompt = |more: &str, behind: &str| {
+        format!(
+            "### Task:\nGenerate a title.\n### Guidelines:\n- Keep it short: 2-4 words.\n{more}### Output:\nGENERATE: {{ \"a\": 1 }}\n- {{ \"b\": 2 }},\n<chat_history>\nUSER: hi\n</chat_history>{behind}"
+        )
+    };
+    assert_eq!(added(&prompt("", "\n\n/no_think")), "");
+    assert_eq!(
+        added(&prompt(
+            "- Immer auf Deutsch.\n- Keep it short: 3 words.\n",
+            "\nJSON only."
+        )),
+        "- Immer auf Deutsch.\n- Keep it short: 3 words.\nJSON only."
     );
 }
 
