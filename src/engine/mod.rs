@@ -150,6 +150,7 @@ mod protocol;
 mod queue;
 mod residency;
 pub mod sampling;
+mod schedule;
 mod scheduler;
 pub mod settings;
 mod slot;

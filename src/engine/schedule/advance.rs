@@ -1,0 +1,201 @@
+//! What follows from an event: what is too late, which model to load, which job to run.
+
+use std::time::Duration;
+
+use super::{
+    Action, PATIENCE, Place, Schedule, Time, Turn, WORTHWHILE, Withdrawal, entry::Entry,
+    models::Room,
+};
+use crate::engine::protocol::JobId;
+
+impl Schedule {
+    /// Brings everything up to date after an event.
+    pub(super) fn advance(&mut self, now: Time) {
+        self.expire(now);
+        self.load_next(now);
+        self.run_next(now);
+        self.tell_places(now);
+    }
+
+    /// Gives up what is too late; lets go what was held back.
+    fn expire(&mut self, now: Time) {
+        let running = self.running();
+        let mut late = Vec::new();
+        for (job, entry) in &mut self.jobs {
+            entry.held_until.take_if(|until| *until <= now);
+            let at_work = Some(*job) == running;
+            if entry.deadline.is_some_and(|deadline| deadline <= now)
+                && (entry.class.fallback || !at_work)
+            {
+                late.push((entry.number, *job));
+            }
+        }
+        late.sort_unstable();
+        for (_, job) in late {
+            self.withdraw(job, Withdrawal::Deadline, now);
+        }
+    }
+
+    /// Loads the model of the job that is next, if it is not loaded.
+    fn load_next(&mut self, now: Time) {
+        if self.models.loading().is_some() {
+            return;
+        }
+        let Some(next) = self.next(now, |_| true) else {
+            return;
+        };
+        let Some(entry) = self.jobs.get(&next) else {
+            return;
+        };
+        let model = entry.model;
+        if self.models.is_loaded(model) {
+            return;
+        }
+        let busy = self.npu.as_ref().map(|turn| turn.model);
+        match self.models.room(model, busy) {
+            Room::Free { domain, unload } => {
+                self.models.load(model, domain, &unload);
+                self.actions.push(Action::Load {
+                    model,
+                    domain,
+                    unload,
+                    job: next,
+                });
+            }
+            // The model in its way is running.
+            Room::Busy => self.preempt_for(next, now),
+        }
+    }
+
+    /// Gives the NPU to the job that is next among those whose model is loaded.
+    fn run_next(&mut self, now: Time) {
+        // A task would be in the way as soon as the load is over.
+        let person_expected = self.models.loading().is_some_and(|model| {
+            self.jobs
+                .values()
+                .any(|entry| entry.model == model && entry.person_waits())
+        });
+        let models = &self.models;
+        if self.npu.is_some() {
+            let person = |entry: &Entry| models.is_loaded(entry.model) && entry.person_waits();
+            if let Some(next) = self.next(now, person) {
+                self.preempt_for(next, now);
+            }
+            return;
+        }
+        let next = self.next(now, |entry| {
+            models.is_loaded(entry.model) && (entry.person_waits() || !person_expected)
+        });
+        let Some(next) = next else {
+            return;
+        };
+        let first = self.order(now).into_iter().find(|job| self.is_ready(*job));
+        if first != Some(next)
+            && let Some(first) = first.and_then(|first| self.jobs.get_mut(&first))
+        {
+            first.passed_over.get_or_insert(now);
+        }
+        if let Some(entry) = self.jobs.get_mut(&next) {
+            entry.passed_over = None;
+            self.fairness.served(&entry.origin);
+            self.npu = Some(Turn {
+                job: next,
+                model: entry.model,
+                urgency: entry.urgency(now),
+                since: now,
+                stopping: false,
+            });
+            self.actions.push(Action::Start(next));
+        }
+    }
+
+    /// Takes the NPU away from the running job, if it is to give way to `next`.
+    fn preempt_for(&mut self, next: JobId, now: Time) {
+        let Some(turn) = self.npu.as_ref().filter(|turn| !turn.stopping) else {
+            return;
+        };
+        let (running, urgency) = (turn.job, turn.urgency);
+        let outranked = self
+            .jobs
+            .get(&next)
+            .is_some_and(|next| next.person_waits() && next.class.urgency < urgency);
+        if !outranked {
+            return;
+        }
+        self.abort(running);
+        if let Some(entry) = self.jobs.get_mut(&running) {
+            if entry.preempted && entry.class.fallback {
+                self.withdraw(running, Withdrawal::Preempted, now);
+            } else if entry.deadline.is_some_and(|deadline| deadline <= now) {
+                self.withdraw(running, Withdrawal::Deadline, now);
+            } else {
+                entry.preempted = true;
+                entry.told = None;
+            }
+        }
+    }
+
+    /// The job to run next among those that may run and are `eligible`.
+    fn next(&self, now: Time, eligible: impl Fn(&Entry) -> bool) -> Option<JobId> {
+        let ready = self.order(now).into_iter().filter_map(|job| {
+            let entry = self.jobs.get(&job)?;
+            (self.is_ready(job) && eligible(entry)).then_some((job, entry))
+        });
+        let mut ready = ready.peekable();
+        let (first, entry) = *ready.peek()?;
+        let impatient = entry
+            .passed_over
+            .is_some_and(|since| now.saturating_sub(since) >= PATIENCE);
+        if impatient {
+            return Some(first);
+        }
+        let urgency = entry.urgency(now);
+        let equals = ready.take_while(|(_, other)| other.urgency(now) == urgency);
+        let best = if self.models.is_loaded(entry.model) {
+            equals
+                .filter(|(_, other)| {
+                    other.model == entry.model && other.reusable >= entry.reusable + WORTHWHILE
+                })
+                // The first of the best: `max_by_key` gives the last.
+                .reduce(|best, other| {
+                    if other.1.reusable > best.1.reusable {
+                        other
+                    } else {
+                        best
+                    }
+                })
+        } else {
+            let mut equals = equals;
+            equals.find(|(_, other)| self.models.is_loaded(other.model))
+        };
+        Some(best.map_or(first, |(job, _)| job))
+    }
+
+    /// Whether a job waits and is not held back.
+    fn is_ready(&self, job: JobId) -> bool {
+        let at_work = self.npu.as_ref().is_some_and(|turn| turn.job == job);
+        !at_work
+            && self
+                .jobs
+                .get(&job)
+                .is_some_and(|entry| entry.held_until.is_none())
+    }
+
+    /// Tells each waiting job its place where it has changed.
+    fn tell_places(&mut self, now: Time) {
+        let mut wait = self.rest_of_run(now).unwrap_or_default();
+        let running = usize::from(self.npu.is_some());
+        for (index, job) in self.order(now).into_iter().enumerate() {
+            let Some(entry) = self.jobs.get_mut(&job) else {
+                continue;
+            };
+            let ahead = index + running;
+            if entry.told != Some(ahead) {
+                entry.told = Some(ahead);
+                let place = Place { ahead, wait };
+                self.actions.push(Action::Place { job, place });
+            }
+            wait += self.pace.of(entry.model);
+        }
+    }
+}

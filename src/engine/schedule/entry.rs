@@ -1,0 +1,82 @@
+//! A job in the schedule.
+
+use std::time::Duration;
+
+use super::{ModelIndex, Time};
+use crate::engine::{Origin, QueueClass, protocol::JobId};
+
+/// A job that asks for the NPU.
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Arrival {
+    pub(in crate::engine) job: JobId,
+    pub(in crate::engine) model: ModelIndex,
+    /// Its deadline counts as [`Arrival::deadline`] says, on the schedule's clock.
+    pub(in crate::engine) class: QueueClass,
+    pub(in crate::engine) deadline: Option<Time>,
+    pub(in crate::engine) origin: Origin,
+    /// Tokens at the prompt's beginning that the model's KV cache holds.
+    pub(in crate::engine) reusable: u32,
+}
+
+/// A job that waits or runs.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) model: ModelIndex,
+    pub(super) class: QueueClass,
+    pub(super) deadline: Option<Time>,
+    pub(super) origin: Origin,
+    pub(super) reusable: u32,
+    /// Number of its arrival.
+    pub(super) number: u64,
+    pub(super) arrived: Time,
+    /// It does not run before this, as its chat may be on its way.
+    pub(super) held_until: Option<Time>,
+    /// Since when others go before it although it would be its turn.
+    pub(super) passed_over: Option<Time>,
+    /// Whether it has lost the NPU to a more urgent job.
+    pub(super) preempted: bool,
+    /// Jobs before it that it was told of last.
+    pub(super) told: Option<usize>,
+}
+
+impl Entry {
+    pub(super) fn new(arrival: Arrival, number: u64, now: Time) -> Self {
+        Self {
+            model: arrival.model,
+            class: arrival.class,
+            deadline: arrival.deadline,
+            origin: arrival.origin,
+            reusable: arrival.reusable,
+            number,
+            arrived: now,
+            held_until: None,
+            passed_over: None,
+            preempted: false,
+            told: None,
+        }
+    }
+
+    /// Whether a person waits for the answer.
+    pub(super) fn person_waits(&self) -> bool {
+        self.class.urgency <= QueueClass::PERSON_WAITS
+    }
+
+    /// The urgency that it has by now.
+    ///
+    /// Without a deadline it rises to that of a chat in the end: nothing else would ever let the job run while
+    /// people keep the NPU busy. With a deadline something happens anyway, and no person has to wait for a task.
+    pub(super) fn urgency(&self, now: Time) -> u8 {
+        let highest = match self.deadline {
+            Some(_) => QueueClass::PERSON_WAITS + 1,
+            None => 0,
+        };
+        let waited = now.saturating_sub(self.arrived);
+        let risen = waited.as_secs() / AGEING.as_secs();
+        let risen = u8::try_from(risen).unwrap_or(u8::MAX);
+        let base = self.class.urgency;
+        base.saturating_sub(risen).max(highest.min(base))
+    }
+}
+
+/// Waiting for this long makes a job more urgent by one.
+pub(super) const AGEING: Duration = Duration::from_secs(30);

@@ -1,0 +1,424 @@
+//! Random arrivals against an engine in virtual time, with all promises checked at every step.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, HashSet},
+};
+
+use proptest::prelude::*;
+
+use super::*;
+
+const LIMIT: usize = 6;
+const MODELS: usize = 3;
+/// Time to load a model, and of one decode step.
+const LOAD: Time = Duration::from_secs(3);
+const STEP: Time = Duration::from_millis(60);
+
+/// A client that asks once.
+#[derive(Debug, Clone)]
+struct Client {
+    /// Since the one before.
+    gap_ms: u64,
+    model: usize,
+    urgency: u8,
+    deadline_ms: Option<u64>,
+    fallback: bool,
+    newest_wins: bool,
+    user: Option<u8>,
+    conversation: Option<u8>,
+    reusable: u32,
+    prefill_ms: u64,
+    tokens: u32,
+    /// The client leaves after this time.
+    leaves_ms: Option<u64>,
+    fate: Fate,
+}
+
+/// What happens to a client's run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Completes,
+    Fails,
+    /// The worker dies in the middle.
+    WorkerDies,
+}
+
+fn client() -> impl Strategy<Value = Client> {
+    let who = (
+        0_u8..8,
+        prop::option::weighted(0.5, 200_u64..120_000),
+        any::<bool>(),
+        prop::option::of(0_u8..3),
+        prop::option::of(0_u8..4),
+    );
+    let what = (
+        0..MODELS,
+        0_u32..4000,
+        1_u64..4000,
+        1_u32..200,
+        prop::option::weighted(0.2, 0_u64..20_000),
+        prop_oneof![8 => Just(Fate::Completes), 1 => Just(Fate::Fails), 1 => Just(Fate::WorkerDies)],
+    );
+    let gap = prop_oneof![3 => Just(0_u64), 3 => 0_u64..2000, 1 => 0_u64..60_000];
+    (gap, who, what).prop_map(|(gap_ms, who, what)| {
+        let (urgency, deadline_ms, fallback, user, conversation) = who;
+        let (model, reusable, prefill_ms, tokens, leaves_ms, fate) = what;
+        Client {
+            gap_ms,
+            model,
+            urgency,
+            deadline_ms,
+            fallback: fallback && urgency > 0,
+            newest_wins: urgency == 2,
+            user,
+            conversation,
+            reusable,
+            prefill_ms,
+            tokens,
+            leaves_ms,
+            fate,
+        }
+    })
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Event {
+    Arrives(usize),
+    Leaves(JobId),
+    RunEnds(u64),
+    /// The runtime has noticed an abort.
+    RunStops(u64),
+    LoadEnds(ModelIndex),
+    Tick,
+}
+
+/// How a job ended for its client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Completed,
+    Failed,
+    Cancelled,
+    Refused,
+    Withdrawn(Withdrawal),
+}
+
+/// The run on the NPU.
+struct Running {
+    job: JobId,
+    model: ModelIndex,
+    number: u64,
+    prefill_over: Time,
+    aborted: bool,
+}
+
+struct Engine<'a> {
+    clients: &'a [Client],
+    schedule: Schedule,
+    now: Time,
+    events: BinaryHeap<Reverse<(Time, Event)>>,
+    loaded: HashSet<usize>,
+    loading: Option<usize>,
+    running: Option<Running>,
+    runs: u64,
+    arrived: HashMap<JobId, Time>,
+    starts: HashMap<JobId, u32>,
+    outcomes: HashMap<JobId, (Time, Outcome)>,
+    dead_workers: u32,
+}
+
+impl<'a> Engine<'a> {
+    fn new(clients: &'a [Client], room_for: u64) -> Self {
+        let model = ModelTable {
+            memory: GB,
+            ..ModelTable::default()
+        };
+        let mut at = Time::ZERO;
+        let mut events = BinaryHeap::new();
+        for (index, client) in clients.iter().enumerate() {
+            at += Duration::from_millis(client.gap_ms);
+            events.push(Reverse((at, Event::Arrives(index))));
+        }
+        Self {
+            clients,
+            schedule: Schedule::new(vec![model; MODELS], LIMIT, room_for * GB),
+            now: Time::ZERO,
+            events,
+            loaded: HashSet::new(),
+            loading: None,
+            running: None,
+            runs: 0,
+            arrived: HashMap::new(),
+            starts: HashMap::new(),
+            outcomes: HashMap::new(),
+            dead_workers: 0,
+        }
+    }
+
+    fn client(&self, job: JobId) -> &Client {
+        &self.clients[usize::try_from(job).unwrap()]
+    }
+
+    fn run(mut self) -> Self {
+        while let Some(Reverse((at, event))) = self.events.pop() {
+            assert!(at >= self.now);
+            self.now = at;
+            self.happen(event);
+            self.obey();
+            self.check();
+            if let Some(due) = self.schedule.next_tick() {
+                let to_come = self
+                    .events
+                    .peek()
+                    .is_some_and(|Reverse((at, _))| *at == self.now);
+                assert!(due > self.now || to_come, "nothing is left undone");
+                self.events.push(Reverse((due, Event::Tick)));
+            }
+        }
+        self
+    }
+
+    fn happen(&mut self, event: Event) {
+        let now = self.now;
+        match event {
+            Event::Tick => self.schedule.tick(now),
+            Event::Arrives(index) => {
+                let job = JobId::try_from(index).unwrap();
+                let client = self.client(job).clone();
+                let place = |place: u8| Arc::from(format!("{place}"));
+                let arrival = Arrival {
+                    job,
+                    model: ModelIndex(client.model),
+                    class: QueueClass {
+                        fallback: client.fallback,
+                        newest_wins: client.newest_wins,
+                        ..class(client.urgency)
+                    },
+                    deadline: client.deadline_ms.map(|ms| now + Duration::from_millis(ms)),
+                    origin: Origin {
+                        user: client.user.map(place),
+                        conversation: client.conversation.map(place),
+                    },
+                    reusable: client.reusable,
+                };
+                self.arrived.insert(job, now);
+                match self.schedule.arrive(arrival, now) {
+                    Ok(()) => {
+                        if let Some(ms) = client.leaves_ms {
+                            let leaves = now + Duration::from_millis(ms);
+                            self.events.push(Reverse((leaves, Event::Leaves(job))));
+                        }
+                    }
+                    Err(full) => {
+                        assert!(full.waiting >= LIMIT && !full.retry_after.is_zero());
+                        self.end(job, Outcome::Refused);
+                    }
+                }
+            }
+            Event::Leaves(job) => {
+                let known = self.schedule.cancel(job, now);
+                assert_eq!(known, !self.outcomes.contains_key(&job));
+                if known {
+                    self.end(job, Outcome::Cancelled);
+                }
+            }
+            Event::RunEnds(number) | Event::RunStops(number) => {
+                let Some(run) = self.running.take_if(|run| run.number == number) else {
+                    return;
+                };
+                let fate = self.client(run.job).fate;
+                let (how, outcome) = match fate {
+                    Fate::WorkerDies => {
+                        self.dead_workers += 1;
+                        self.loaded.remove(&run.model.0);
+                        self.schedule.unloaded(run.model, now);
+                        self.obey();
+                        (Ended::Failed, Some(Outcome::Failed))
+                    }
+                    _ if matches!(event, Event::RunStops(_)) => (Ended::Aborted, None),
+                    Fate::Fails => (Ended::Failed, Some(Outcome::Failed)),
+                    Fate::Completes => (Ended::Completed, Some(Outcome::Completed)),
+                };
+                self.schedule.ended(run.job, how, now);
+                if let Some(outcome) = outcome.filter(|_| !self.outcomes.contains_key(&run.job)) {
+                    self.end(run.job, outcome);
+                }
+            }
+            Event::LoadEnds(model) => {
+                self.loading = None;
+                self.loaded.insert(model.0);
+                self.schedule.loaded(model, GB, now);
+            }
+        }
+    }
+
+    fn obey(&mut self) {
+        for action in self.schedule.actions() {
+            match action {
+                Action::Start(job) => self.start(job),
+                Action::Abort(job) => {
+                    let run = self.running.as_mut().expect("something to abort");
+                    assert!(run.job == job && !run.aborted);
+                    run.aborted = true;
+                    // The prefill cannot be interrupted.
+                    let at = self.now.max(run.prefill_over) + STEP;
+                    let event = Event::RunStops(run.number);
+                    self.events.push(Reverse((at, event)));
+                }
+                Action::Load {
+                    model,
+                    unload,
+                    domain: _,
+                    job: _,
+                } => {
+                    assert!(self.loading.is_none() && !self.loaded.contains(&model.0));
+                    for gone in unload {
+                        assert!(self.loaded.remove(&gone.0));
+                        assert!(self.running.as_ref().is_none_or(|run| run.model != gone));
+                    }
+                    self.loading = Some(model.0);
+                    self.events
+                        .push(Reverse((self.now + LOAD, Event::LoadEnds(model))));
+                }
+                Action::Withdraw {
+                    job,
+                    why,
+                    retry_after,
+                } => {
+                    assert!(!retry_after.is_zero());
+                    self.end(job, Outcome::Withdrawn(why));
+                }
+                Action::Place { job, place } => {
+                    assert!(!self.outcomes.contains_key(&job));
+                    assert!(place.ahead <= self.clients.len());
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, job: JobId) {
+        assert!(self.running.is_none(), "one run at a time");
+        assert!(!self.outcomes.contains_key(&job), "{job} is over");
+        let client = self.client(job).clone();
+        assert!(self.loaded.contains(&client.model), "the model is loaded");
+        *self.starts.entry(job).or_default() += 1;
+        self.runs += 1;
+        let prefill_over = self.now + Duration::from_millis(client.prefill_ms);
+        self.running = Some(Running {
+            job,
+            model: ModelIndex(client.model),
+            number: self.runs,
+            prefill_over,
+            aborted: false,
+        });
+        let at = prefill_over + STEP * client.tokens;
+        self.events.push(Reverse((at, Event::RunEnds(self.runs))));
+    }
+
+    fn end(&mut self, job: JobId, outcome: Outcome) {
+        let before = self.outcomes.insert(job, (self.now, outcome));
+        assert_eq!(before, None, "{job} has ended before");
+    }
+
+    fn check(&self) {
+        let (now, schedule) = (self.now, &self.schedule);
+        assert!(
+            schedule.waiting() <= LIMIT + 1,
+            "one place more for what was preempted"
+        );
+        let at_work = self.running.as_ref().map(|run| run.job);
+        let waiting: Vec<JobId> = self
+            .arrived
+            .keys()
+            .copied()
+            .filter(|job| !self.outcomes.contains_key(job) && Some(*job) != at_work)
+            .collect();
+        let person = |job: &JobId| self.client(*job).urgency <= QueueClass::PERSON_WAITS;
+        for job in &waiting {
+            let client = self.client(*job);
+            let arrived = self.arrived[job];
+            let loaded = self.loaded.contains(&client.model);
+            let held = !person(job) && now < arrived + GRACE;
+            let yields = !person(job)
+                && waiting
+                    .iter()
+                    .any(|other| person(other) && Some(self.client(*other).model) == self.loading);
+            assert!(
+                self.running.is_some() || !loaded || held || yields,
+                "the NPU is idle while {job} could run"
+            );
+            assert!(
+                self.running.is_some() || self.loading.is_some() || loaded || held,
+                "nobody loads the model of {job}"
+            );
+            // No person waits for a task, but for a moment.
+            if let Some(run) = self
+                .running
+                .as_ref()
+                .filter(|run| person(job) && loaded && !run.aborted)
+            {
+                let other = self.client(run.job);
+                let protected = other.deadline_ms.is_none()
+                    && now > self.arrived[&run.job] + Duration::from_secs(30);
+                assert!(
+                    other.urgency <= QueueClass::PERSON_WAITS || protected,
+                    "{job} waits for {}",
+                    run.job
+                );
+            }
+        }
+        for (job, arrived) in &self.arrived {
+            let client = self.client(*job);
+            let Some(deadline) = client.deadline_ms else {
+                continue;
+            };
+            let over = now > *arrived + Duration::from_millis(deadline);
+            if over && (client.fallback || at_work != Some(*job)) {
+                assert!(self.outcomes.contains_key(job), "{job} is late");
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    #[test]
+    fn every_promise_holds_whatever_arrives(clients in prop::collection::vec(client(), 1..40), room_for in 1_u64..4) {
+        let engine = Engine::new(&clients, room_for).run();
+        prop_assert!(engine.schedule.is_idle(), "nothing is left behind");
+        prop_assert_eq!(engine.outcomes.len(), clients.len(), "every job has ended");
+        for (job, (at, outcome)) in &engine.outcomes {
+            let client = engine.client(*job);
+            let starts = engine.starts.get(job).copied().unwrap_or(0);
+            match outcome {
+                Outcome::Completed => prop_assert!(starts >= 1 && client.fate == Fate::Completes),
+                Outcome::Failed => prop_assert!(client.fate != Fate::Completes || engine.dead_workers > 0),
+                Outcome::Cancelled => prop_assert!(client.leaves_ms.is_some()),
+                Outcome::Refused => prop_assert_eq!(starts, 0),
+                Outcome::Withdrawn(Withdrawal::Preempted) => prop_assert!(client.fallback && starts == 2),
+                Outcome::Withdrawn(Withdrawal::Displaced) => prop_assert!(client.fallback),
+                Outcome::Withdrawn(Withdrawal::Superseded) => prop_assert!(client.newest_wins),
+                Outcome::Withdrawn(Withdrawal::Deadline) => {
+                    let deadline = engine.arrived[job] + Duration::from_millis(client.deadline_ms.unwrap());
+                    // Without a fallback a run may finish late, unless it loses the NPU.
+                    prop_assert!(*at == deadline || *at > deadline && !client.fallback && starts > 0);
+                }
+            }
+            prop_assert!(starts <= 2 || !client.fallback, "a task runs again once");
+        }
+    }
+
+    #[test]
+    fn what_is_left_alone_waits_no_longer_than_the_work_before_it(clients in prop::collection::vec(client(), 1..12)) {
+        // Everyone a person, nobody leaves, everything loaded: nothing but the runs takes time.
+        let clients: Vec<Client> = clients.into_iter().map(|client| Client {
+            urgency: 0, deadline_ms: None, fallback: false, newest_wins: false, leaves_ms: None, fate: Fate::Completes, model: 0, ..client
+        }).collect();
+        let engine = Engine::new(&clients, 3).run();
+        let work: Time = clients.iter().map(|client| Duration::from_millis(client.prefill_ms) + STEP * client.tokens).sum();
+        for (job, (at, _)) in &engine.outcomes {
+            prop_assert!(*at <= engine.arrived[job] + LOAD + work);
+        }
+    }
+}
