@@ -8,6 +8,7 @@ use tokio::{runtime::Handle, task::JoinSet};
 use super::{
     EngineError, EngineSettings, Job, ModelCard, Run,
     catalog::Catalog,
+    dispatch::dispatch,
     library,
     scheduler::Scheduler,
     status::{ResidentStatus, Status, WorkerStatus},
@@ -72,9 +73,10 @@ impl Engine {
                 tracing::warn!(model = card.id, "{warning}");
             }
         }
-        let scheduler = Arc::new(Scheduler::new(settings, catalog, library));
+        let (scheduler, orders) = Scheduler::new(settings, catalog, library);
+        let scheduler = Arc::new(scheduler);
         let mut tasks = JoinSet::new();
-        tasks.spawn_on(Arc::clone(&scheduler).dispatch(), &runtime);
+        tasks.spawn_on(dispatch(Arc::clone(&scheduler), orders), &runtime);
         tasks.spawn_on(Arc::clone(&scheduler).unload_idle(), &runtime);
         Ok(Self(Arc::new(Inner {
             scheduler,
@@ -115,7 +117,7 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> Status {
         let scheduler = &self.0.scheduler;
-        let workers = scheduler.slots().filter_map(|slot| {
+        let workers = scheduler.slots.iter().filter_map(|slot| {
             let worker = slot.alive()?;
             Some(WorkerStatus {
                 model: slot.card.id.clone(),
@@ -154,10 +156,10 @@ impl Engine {
             };
             if tokio::time::timeout(deadline, drained).await.is_err() {
                 for waiting in scheduler.queue.drain() {
-                    waiting.tell(super::Progress::Failed(EngineError::ShuttingDown));
+                    waiting.news.end(Err(EngineError::ShuttingDown));
                 }
             }
-            for slot in scheduler.slots() {
+            for slot in &scheduler.slots {
                 slot.unload().await;
             }
         });

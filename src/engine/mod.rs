@@ -143,12 +143,14 @@ pub struct Completion {
 }
 
 pub mod catalog;
+mod dispatch;
 mod error;
 mod handle;
 mod library;
+mod loading;
+mod pending;
 mod protocol;
 mod queue;
-mod residency;
 pub mod sampling;
 mod schedule;
 mod scheduler;
@@ -156,6 +158,7 @@ pub mod settings;
 mod slot;
 mod status;
 mod supervisor;
+mod turn;
 pub mod worker;
 
 pub use catalog::ModelCard;

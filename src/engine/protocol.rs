@@ -28,7 +28,12 @@ pub(super) enum ToWorker {
     /// The first message: which model this worker is for.
     Start(Start),
     /// Turn a request into ids. Answered by [`FromWorker::Prepared`], also while a run is going on.
-    Prepare { job: JobId, prompt: WirePrompt },
+    Prepare {
+        job: JobId,
+        prompt: WirePrompt,
+        /// Ids of the answer so far, where one that was stopped goes on.
+        answer: Vec<u32>,
+    },
     /// The prepared job will not be run.
     Forget { job: JobId },
     /// Load the model. Answered by [`FromWorker::Loaded`], or by [`FromWorker::LoadFailed`] and the worker's end.
@@ -124,6 +129,13 @@ pub(super) struct Prepared {
     pub(super) thinking_opened: bool,
 }
 
+impl Prepared {
+    /// Whether a stopped answer can go on: the runtime's own template takes no half answers.
+    pub(super) fn resumable(self) -> bool {
+        self.tokens.is_some()
+    }
+}
+
 /// A loaded model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Loaded {
@@ -135,7 +147,7 @@ pub(super) struct Loaded {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Finished {
     pub(super) reason: End,
     /// Tokens of the prompt.
@@ -148,6 +160,10 @@ pub(super) struct Finished {
     pub(super) completion: u32,
     pub(super) prefill_ms: f32,
     pub(super) decode_ms: f32,
+    /// Ids of an answer that the gateway stopped, as far as its text has left; with them it can go on.
+    pub(super) answer: Vec<u32>,
+    /// How much of each prompt that stands ready the KV cache holds now.
+    pub(super) reusable: Vec<(JobId, u32)>,
 }
 
 /// Why a run ended.

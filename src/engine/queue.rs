@@ -1,166 +1,215 @@
-//! The queue before the NPU: first come, first served, with a limit.
+//! The schedule and its jobs, shared by everyone who has something to tell it.
 
 use std::{
-    collections::VecDeque,
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    EngineError, Progress,
-    protocol::{JobId, Prepared, WirePrompt},
-    slot::{Claim, Slot},
-    supervisor::Worker,
+    EngineError, Progress, QueueClass,
+    pending::Pending,
+    protocol::JobId,
+    schedule::{Action, Arrival, Ended, Full, ModelIndex, ModelTable, Schedule, Time},
 };
-use crate::chat;
 
-/// Share of the newest run in the mean run time.
-const NEWEST: f64 = 0.2;
-/// Run time that is assumed before the first run has ended.
-const FIRST_GUESS: Duration = Duration::from_secs(10);
+/// What is to be done, in the order in which it was decided.
+pub(super) type Orders = mpsc::UnboundedReceiver<Order>;
 
-/// A job that waits for the NPU.
+/// Something to be done.
 #[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) job: JobId,
-    /// The request's id, for logs.
-    pub(super) request: String,
-    pub(super) slot: Arc<Slot>,
-    /// Keeps the slot from being unloaded for idleness.
-    pub(super) _claim: Claim,
-    /// Where the prompt was prepared.
-    pub(super) worker: Arc<Worker>,
-    pub(super) prompt: WirePrompt,
-    pub(super) prepared: Prepared,
-    pub(super) thinking: bool,
-    pub(super) sampling: chat::Sampling,
-    pub(super) max_tokens: Option<u32>,
-    pub(super) progress: mpsc::Sender<Progress>,
-    pub(super) cancel: CancellationToken,
-    pub(super) submitted: Instant,
-    /// The place that was told last.
-    pub(super) told: usize,
+pub(super) struct Order {
+    pub(super) action: Action,
+    /// The job that it is about, if it is still known.
+    pub(super) job: Option<Arc<Pending>>,
 }
 
-impl Waiting {
-    /// Tells the client. The channel has room for everything that can happen to a job; it only fails when nobody
-    /// listens any more.
-    pub(super) fn tell(&self, progress: Progress) {
-        let _ = self.progress.try_send(progress);
-    }
-
-    fn tell_place(&mut self, ahead: usize) {
-        if self.told != ahead {
-            self.told = ahead;
-            self.tell(Progress::Queued { ahead });
-        }
-    }
-}
-
-/// The queue.
+/// The queue before the NPU.
 #[derive(Debug)]
 pub(super) struct Queue {
-    limit: usize,
+    /// Beginning of the schedule's time.
+    epoch: Instant,
     state: Mutex<State>,
-    arrived: Notify,
+    orders: mpsc::UnboundedSender<Order>,
+    /// Notified when the next tick may have moved.
+    retimed: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    waiting: VecDeque<Waiting>,
-    /// Whether a job has the NPU.
-    busy: bool,
-    mean_run: Option<Duration>,
+    schedule: Schedule,
+    jobs: HashMap<JobId, Arc<Pending>>,
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
-        Self {
-            limit,
-            state: Mutex::default(),
-            arrived: Notify::new(),
+    /// A queue, and the end at which its orders come out.
+    pub(super) fn new(models: Vec<ModelTable>, limit: usize, budget: u64) -> (Self, Orders) {
+        let (orders, receiver) = mpsc::unbounded_channel();
+        let queue = Self {
+            epoch: Instant::now(),
+            state: Mutex::new(State {
+                schedule: Schedule::new(models, limit, budget),
+                jobs: HashMap::new(),
+            }),
+            orders,
+            retimed: Notify::new(),
+        };
+        (queue, receiver)
+    }
+
+    /// Whether a job of this class would be taken.
+    ///
+    /// # Errors
+    /// [`EngineError::QueueFull`].
+    pub(super) fn check_room(&self, class: &QueueClass) -> Result<(), EngineError> {
+        let now = self.now();
+        let room = self.lock().schedule.check_room(class, now);
+        room.map_err(refusal)
+    }
+
+    /// Adds a job.
+    ///
+    /// # Errors
+    /// [`EngineError::QueueFull`].
+    pub(super) fn push(&self, pending: Arc<Pending>, arrival: Arrival) -> Result<(), EngineError> {
+        let job = pending.job;
+        self.tell(|state, now| {
+            state.jobs.insert(job, pending);
+            state.schedule.arrive(arrival, now).map_err(|full| {
+                state.jobs.remove(&job);
+                refusal(full)
+            })
+        })
+    }
+
+    /// The client of a job is gone. The job, if it was still known.
+    pub(super) fn cancel(&self, job: JobId) -> Option<Arc<Pending>> {
+        self.tell(|state, now| {
+            let known = state.schedule.cancel(job, now);
+            state.jobs.remove(&job).filter(|_| known)
+        })
+    }
+
+    /// A job's run has ended, and so has the job unless it waits again. Whether it was still known.
+    pub(super) fn ended(&self, job: JobId, how: Ended) -> bool {
+        self.tell(|state, now| {
+            let known = match how {
+                Ended::Completed | Ended::Failed => state.jobs.remove(&job).is_some(),
+                Ended::Aborted | Ended::ModelLost => state.jobs.contains_key(&job),
+            };
+            state.schedule.ended(job, how, now);
+            known
+        })
+    }
+
+    /// Waiting jobs' prompts can use so many tokens of what their model's KV cache holds.
+    pub(super) fn reusable(&self, prompts: &[(JobId, u32)]) {
+        let mut state = self.lock();
+        for (job, tokens) in prompts {
+            state.schedule.reusable(*job, *tokens);
         }
     }
 
-    /// Whether there is room for one more.
-    ///
-    /// # Errors
-    /// [`EngineError::QueueFull`].
-    pub(super) fn check_room(&self) -> Result<(), EngineError> {
-        self.lock().check_room(self.limit)
+    pub(super) fn loaded(&self, model: ModelIndex, memory: u64) {
+        self.tell(|state, now| state.schedule.loaded(model, memory, now));
     }
 
-    /// Adds a job at the end and tells it its place.
-    ///
-    /// # Errors
-    /// [`EngineError::QueueFull`].
-    pub(super) fn push(&self, mut waiting: Waiting) -> Result<(), EngineError> {
-        let mut state = self.lock();
-        state.check_room(self.limit)?;
-        waiting.tell_place(state.waiting.len() + usize::from(state.busy));
-        state.waiting.push_back(waiting);
-        drop(state);
-        self.arrived.notify_one();
-        Ok(())
+    /// A model could not be loaded. The jobs that waited for it.
+    pub(super) fn load_failed(&self, model: ModelIndex) -> Vec<Arc<Pending>> {
+        self.tell(|state, now| {
+            let failed = state.schedule.load_failed(model, now);
+            failed
+                .iter()
+                .filter_map(|job| state.jobs.remove(job))
+                .collect()
+        })
     }
 
-    /// The next job, as soon as there is one. The NPU counts as busy until [`Queue::done`].
-    pub(super) async fn next(&self) -> Waiting {
+    /// A model is not in memory any more.
+    pub(super) fn unloaded(&self, model: ModelIndex) {
+        self.tell(|state, now| state.schedule.unloaded(model, now));
+    }
+
+    /// Takes all jobs out, and stops the running one.
+    pub(super) fn drain(&self) -> Vec<Arc<Pending>> {
+        self.tell(|state, _| {
+            state.schedule.clear();
+            state.jobs.drain().map(|(_, job)| job).collect()
+        })
+    }
+
+    /// Time has passed.
+    pub(super) fn tick(&self) {
+        self.tell(|state, now| state.schedule.tick(now));
+    }
+
+    /// Waits until [`Queue::tick`] is due.
+    pub(super) async fn tick_due(&self) {
         loop {
-            {
-                let mut state = self.lock();
-                if let Some(next) = state.waiting.pop_front() {
-                    state.busy = true;
-                    state.tell_places();
-                    return next;
+            let due = self.lock().schedule.next_tick();
+            let retimed = self.retimed.notified();
+            match due {
+                None => retimed.await,
+                Some(due) => {
+                    let due = tokio::time::Instant::from_std(self.epoch + due);
+                    tokio::select! {
+                        () = tokio::time::sleep_until(due) => return,
+                        () = retimed => {}
+                    }
                 }
             }
-            self.arrived.notified().await;
         }
-    }
-
-    /// The job that had the NPU is through; `run` is the time of its run if it ran to its end.
-    pub(super) fn done(&self, run: Option<Duration>) {
-        let mut state = self.lock();
-        state.busy = false;
-        if let Some(run) = run {
-            let mean = state
-                .mean_run
-                .map_or(run, |mean| mean.mul_f64(1.0 - NEWEST) + run.mul_f64(NEWEST));
-            state.mean_run = Some(mean);
-        }
-        state.tell_places();
-    }
-
-    /// Takes a job out, if it still waits.
-    pub(super) fn remove(&self, job: JobId) -> Option<Waiting> {
-        let mut state = self.lock();
-        let index = state
-            .waiting
-            .iter()
-            .position(|waiting| waiting.job == job)?;
-        let removed = state.waiting.remove(index);
-        state.tell_places();
-        removed
-    }
-
-    /// Takes all waiting jobs out.
-    pub(super) fn drain(&self) -> Vec<Waiting> {
-        self.lock().waiting.drain(..).collect()
     }
 
     /// Jobs that wait.
     pub(super) fn len(&self) -> usize {
-        self.lock().waiting.len()
+        self.lock().schedule.waiting()
     }
 
     /// Whether no job waits and none has the NPU.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.lock();
-        state.waiting.is_empty() && !state.busy
+        self.lock().schedule.is_idle()
+    }
+
+    /// A moment on the schedule's clock.
+    pub(super) fn time(&self, moment: Instant) -> Time {
+        moment.saturating_duration_since(self.epoch)
+    }
+
+    fn now(&self) -> Time {
+        self.epoch.elapsed()
+    }
+
+    /// Tells the schedule of an event and passes on what is to be done about it.
+    fn tell<T>(&self, event: impl FnOnce(&mut State, Time) -> T) -> T {
+        let mut state = self.lock();
+        let now = self.now();
+        let tick = state.schedule.next_tick();
+        let result = event(&mut state, now);
+        for action in state.schedule.actions() {
+            let job = match &action {
+                Action::Withdraw { job, .. } => state.jobs.remove(job),
+                Action::Start(job)
+                | Action::Abort(job)
+                | Action::Place { job, .. }
+                | Action::Load { job, .. } => state.jobs.get(job).cloned(),
+            };
+            // Places are told at once; they need nobody.
+            if let Action::Place { place, .. } = &action {
+                if let Some(job) = job {
+                    job.news.mention(Progress::Queued { ahead: place.ahead });
+                }
+                continue;
+            }
+            // Fails only when the engine has ended.
+            let _ = self.orders.send(Order { action, job });
+        }
+        if state.schedule.next_tick() != tick {
+            self.retimed.notify_one();
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -168,27 +217,9 @@ impl Queue {
     }
 }
 
-impl State {
-    fn check_room(&self, limit: usize) -> Result<(), EngineError> {
-        let waiting = self.waiting.len();
-        if waiting < limit {
-            return Ok(());
-        }
-        // One place is free when the running job is through.
-        let retry_after = self
-            .mean_run
-            .unwrap_or(FIRST_GUESS)
-            .max(Duration::from_secs(1));
-        Err(EngineError::QueueFull {
-            waiting,
-            retry_after,
-        })
-    }
-
-    fn tell_places(&mut self) {
-        let running = usize::from(self.busy);
-        for (index, waiting) in self.waiting.iter_mut().enumerate() {
-            waiting.tell_place(index + running);
-        }
+fn refusal(full: Full) -> EngineError {
+    EngineError::QueueFull {
+        waiting: full.waiting,
+        retry_after: full.retry_after,
     }
 }

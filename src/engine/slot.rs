@@ -12,9 +12,8 @@ use std::{
 use super::{
     EngineError, EngineSettings, ModelCard,
     protocol::{Start, WireAbi},
-    residency::Resident,
     settings::AbiOverride,
-    supervisor::Worker,
+    supervisor::{Placement, Worker},
 };
 
 /// A model of the catalogue and the worker that serves it, if there is one.
@@ -102,6 +101,13 @@ impl Slot {
         worker.clone()
     }
 
+    /// The worker and how its model is loaded, if it is.
+    pub(super) fn loaded(&self) -> Option<(Arc<Worker>, Placement)> {
+        let worker = self.alive()?;
+        let placement = worker.placement()?.clone();
+        Some((worker, placement))
+    }
+
     /// Ends the worker and waits until its memory is back.
     pub(super) async fn unload(&self) {
         let worker = self
@@ -117,18 +123,6 @@ impl Slot {
     /// Since when nobody uses the slot; `None` while somebody does.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         (self.claims.load(Ordering::Relaxed) == 0).then(|| self.last_used())
-    }
-
-    /// The loaded model, if it is loaded.
-    pub(super) fn resident(&self) -> Option<Resident> {
-        let worker = self.alive()?;
-        let placement = worker.placement()?;
-        Some(Resident {
-            model: self.card.id.clone(),
-            memory: placement.memory,
-            domain: placement.domain,
-            last_used: self.last_used(),
-        })
     }
 
     fn last_used(&self) -> Instant {

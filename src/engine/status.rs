@@ -64,6 +64,8 @@ pub struct Counters {
     pub failed: u64,
     /// Jobs that were cancelled.
     pub cancelled: u64,
+    /// Jobs that were given up: late, in a person's way, or pointless.
+    pub withdrawn: u64,
     /// Tokens of prompts.
     pub prompt_tokens: u64,
     /// Of these, tokens found in the KV cache.
@@ -92,6 +94,7 @@ pub(super) struct Counting {
     pub(super) completed: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) cancelled: AtomicU64,
+    pub(super) withdrawn: AtomicU64,
     pub(super) prompt_tokens: AtomicU64,
     pub(super) cached_tokens: AtomicU64,
     pub(super) completion_tokens: AtomicU64,
@@ -116,6 +119,7 @@ impl Counting {
             completed: read(&self.completed),
             failed: read(&self.failed),
             cancelled: read(&self.cancelled),
+            withdrawn: read(&self.withdrawn),
             prompt_tokens: read(&self.prompt_tokens),
             cached_tokens: read(&self.cached_tokens),
             completion_tokens: read(&self.completion_tokens),

@@ -14,3 +14,4 @@ mod faults;
 mod queueing;
 mod residency;
 mod runs;
+mod urgency;

@@ -1,7 +1,5 @@
 //! What follows from an event: what is too late, which model to load, which job to run.
 
-use std::time::Duration;
-
 use super::{
     Action, PATIENCE, Place, Schedule, Time, Turn, WORTHWHILE, Withdrawal, entry::Entry,
     models::Room,
@@ -130,7 +128,7 @@ impl Schedule {
                 self.withdraw(running, Withdrawal::Deadline, now);
             } else {
                 entry.preempted = true;
-                entry.told = None;
+                entry.told = 0;
             }
         }
     }
@@ -190,8 +188,8 @@ impl Schedule {
                 continue;
             };
             let ahead = index + running;
-            if entry.told != Some(ahead) {
-                entry.told = Some(ahead);
+            if entry.told != ahead {
+                entry.told = ahead;
                 let place = Place { ahead, wait };
                 self.actions.push(Action::Place { job, place });
             }

@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub(super) passed_over: Option<Time>,
     /// Whether it has lost the NPU to a more urgent job.
     pub(super) preempted: bool,
-    /// Jobs before it that it was told of last.
-    pub(super) told: Option<usize>,
+    /// Jobs before it that it was told of last; of none at first.
+    pub(super) told: usize,
 }
 
 impl Entry {
@@ -52,7 +52,7 @@ impl Entry {
             held_until: None,
             passed_over: None,
             preempted: false,
-            told: None,
+            told: 0,
         }
     }
 

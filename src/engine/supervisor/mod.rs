@@ -62,6 +62,7 @@ enum Command {
     Prepare {
         job: JobId,
         prompt: WirePrompt,
+        answer: Vec<u32>,
         reply: oneshot::Sender<Result<Prepared, EngineError>>,
     },
     Load {
@@ -143,17 +144,23 @@ impl Worker {
         self.placement.get()
     }
 
-    /// Renders and tokenises a prompt; `None` if the worker has ended.
+    /// Renders and tokenises a prompt, followed by the ids of its answer so far; `None` if the worker has ended.
     pub(super) async fn prepare(
         &self,
         job: JobId,
         prompt: WirePrompt,
+        answer: Vec<u32>,
     ) -> Option<Result<Prepared, EngineError>> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, prepared) = oneshot::channel();
         self.commands
-            .send(Command::Prepare { job, prompt, reply })
+            .send(Command::Prepare {
+                job,
+                prompt,
+                answer,
+                reply,
+            })
             .ok()?;
-        answer.await.ok()
+        prepared.await.ok()
     }
 
     /// The prepared job will not be run.

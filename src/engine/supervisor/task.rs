@@ -232,9 +232,19 @@ impl Task {
             None => Err(Ending::Closed(None)),
             Some(Command::Close { reply }) => Err(Ending::Closed(Some(reply))),
             Some(Command::Send(message)) => self.send(&message).await,
-            Some(Command::Prepare { job, prompt, reply }) => {
+            Some(Command::Prepare {
+                job,
+                prompt,
+                answer,
+                reply,
+            }) => {
                 self.preparing.insert(job, reply);
-                self.send(&ToWorker::Prepare { job, prompt }).await
+                let message = ToWorker::Prepare {
+                    job,
+                    prompt,
+                    answer,
+                };
+                self.send(&message).await
             }
             Some(Command::Load {
                 load,

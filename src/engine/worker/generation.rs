@@ -107,6 +107,15 @@ impl<'a> Generation<'a> {
         }
     }
 
+    /// Forgets what has not left as text, and gives the ids of what has.
+    pub(super) fn take_back(&mut self) -> Vec<u32> {
+        let left = self.ids.len().saturating_sub(self.pending as usize);
+        self.ids.truncate(left);
+        self.partial.clear();
+        self.pending = 0;
+        self.ids.clone()
+    }
+
     /// Tokens generated, the end token included.
     pub(super) fn completion(&self) -> u32 {
         u32::try_from(self.ids.len()).unwrap_or(u32::MAX)

@@ -81,6 +81,19 @@ enum Ready {
 }
 
 impl Shared {
+    /// How much of each prompt that stands ready the KV cache holds.
+    fn reusable(&self) -> Vec<(JobId, u32)> {
+        let (kv, ready) = (lock(&self.kv), lock(&self.ready));
+        let reuse = |ready: &Ready| match ready {
+            Ready::Tokens(ids) => reusable(&kv, ids),
+            Ready::Text { .. } => 0,
+        };
+        ready
+            .iter()
+            .map(|(job, ready)| (*job, reuse(ready)))
+            .collect()
+    }
+
     /// Sends a message. If the gateway is gone the reading thread notices too and ends the worker.
     fn send(&self, message: &FromWorker) {
         let _ = lock(&self.writer).send(message);
@@ -90,6 +103,9 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A prompt to prepare, and the ids of its answer so far.
+type Asked = (JobId, WirePrompt, Vec<u32>);
 
 /// What the main thread waits for.
 enum Event {
@@ -165,7 +181,7 @@ enum Outcome {
 fn obey(
     shared: &Shared,
     inbox: &Receiver<Event>,
-    prompts: &Sender<(JobId, WirePrompt)>,
+    prompts: &Sender<Asked>,
     orders: &Sender<Order>,
     broken: impl Fn() -> bool,
 ) -> Outcome {
@@ -188,7 +204,11 @@ fn obey(
         // A receiver is gone only after its thread has panicked, which the heartbeat notices.
         match event {
             Event::Message(ToWorker::Start(_)) | Event::Ended => {}
-            Event::Message(ToWorker::Prepare { job, prompt }) => drop(prompts.send((job, prompt))),
+            Event::Message(ToWorker::Prepare {
+                job,
+                prompt,
+                answer,
+            }) => drop(prompts.send((job, prompt, answer))),
             Event::Message(ToWorker::Forget { job }) => drop(lock(&shared.ready).remove(&job)),
             Event::Message(ToWorker::Load(load)) => drop(orders.send(Order::Load(load))),
             Event::Message(ToWorker::Run {
@@ -264,7 +284,7 @@ fn run(mut runner: Runner, orders: &Receiver<Order>, shared: &Shared, events: &S
 
 fn tokenise(
     start: &Start,
-    prompts: &Receiver<(JobId, WirePrompt)>,
+    prompts: &Receiver<Asked>,
     orders: &Sender<Order>,
     shared: &Shared,
     events: &Sender<Event>,
@@ -284,11 +304,14 @@ fn tokenise(
         });
     }
     shared.send(&FromWorker::Hello);
-    while let Ok((job, prompt)) = prompts.recv() {
+    while let Ok((job, prompt, answer)) = prompts.recv() {
         // A tokenizer or a template that panics on one prompt must not take the others along.
         let result = catch_unwind(AssertUnwindSafe(|| ready(tokenizer.as_ref(), prompt)))
             .unwrap_or_else(|_| Err("the tokenizer failed on this prompt".to_owned()))
-            .map(|(ready, thinking_opened)| {
+            .map(|(mut ready, thinking_opened)| {
+                if let Ready::Tokens(ids) = &mut ready {
+                    ids.extend(answer);
+                }
                 let (tokens, reuse) = match &ready {
                     Ready::Tokens(ids) => (
                         u32::try_from(ids.len()).ok(),

@@ -72,6 +72,21 @@ struct Pass<'a> {
     began: Instant,
 }
 
+impl Pass<'_> {
+    /// Whether the gateway has stopped the run in the middle of the answer.
+    fn was_stopped(&self) -> bool {
+        self.generation.end.is_none() && self.abort.is_aborted()
+    }
+
+    /// The ids of a stopped answer whose text has left; the half of a character would be lost when it goes on.
+    fn answer_so_far(&mut self) -> Vec<u32> {
+        match self.ready {
+            Ready::Tokens(_) if self.was_stopped() => self.generation.take_back(),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl Runner {
     pub(super) fn new(start: &Start, shared: Arc<Shared>) -> Self {
         Self {
@@ -172,8 +187,13 @@ impl Runner {
             // The runtime's numbers are of one pass each; the clock knows both.
             report.perf = None;
         }
+        let answer = pass.answer_so_far();
         pass.generation.finish(pass.emit);
-        Ok(session.finished(&pass, &report, predicted))
+        Ok(Finished {
+            answer,
+            reusable: shared.reusable(),
+            ..session.finished(&pass, &report, predicted)
+        })
     }
 }
 
@@ -198,7 +218,7 @@ impl Session {
             }
             outcome => outcome,
         };
-        let aborted_by_gateway = pass.generation.end.is_none() && pass.abort.is_aborted();
+        let aborted_by_gateway = pass.was_stopped();
         let mut kv = lock(&shared.kv);
         kv.clear();
         match (&outcome, pass.ready) {
@@ -322,6 +342,8 @@ impl Session {
             completion,
             prefill_ms: prefill.as_secs_f32() * 1e3,
             decode_ms: decode.as_secs_f32() * 1e3,
+            answer: Vec::new(),
+            reusable: Vec::new(),
         }
     }
 }

@@ -1,0 +1,120 @@
+//! Loading and unloading models.
+
+use std::time::{Duration, Instant};
+
+use super::{
+    EngineError, library,
+    protocol::Load,
+    schedule::{Domain, ModelIndex},
+    scheduler::{ATTEMPTS, Scheduler},
+    slot::Slot,
+    status::add,
+    supervisor::{LoadFailure, Worker},
+};
+
+/// Loading from the slowest card that people use, in bytes per second, and time for what does not depend on size.
+const SLOWEST_LOAD: u64 = 30_000_000;
+const LOAD_MARGIN: Duration = Duration::from_secs(60);
+
+impl Scheduler {
+    /// Unloads models and loads another. The bytes that it takes.
+    pub(super) async fn load(
+        &self,
+        model: ModelIndex,
+        domain: Domain,
+        unload: &[ModelIndex],
+    ) -> Result<u64, String> {
+        let slot = self.slot(model).ok_or("there is no such model")?;
+        for slot in unload.iter().filter_map(|model| self.slot(*model)) {
+            tracing::info!(model = slot.card.id, "unloading to make room");
+            slot.unload().await;
+            add(&self.counting.unloads, 1);
+        }
+        let memory = slot.card.expected_memory();
+        if memory > self.budget {
+            tracing::warn!(
+                model = slot.card.id,
+                memory,
+                budget = self.budget,
+                "the model is larger than the memory budget"
+            );
+        }
+        let mut reason = "its worker process has ended".to_owned();
+        for _ in 0..ATTEMPTS {
+            let worker = match slot.worker(&self.settings, self.library.as_ref()).await {
+                Ok(worker) => worker,
+                Err(EngineError::Load { reason, .. }) => return Err(reason),
+                Err(error) => return Err(error.to_string()),
+            };
+            if worker.placement().is_some() {
+                return Ok(memory);
+            }
+            match self.load_into(&worker, slot, domain).await {
+                Ok(()) => return Ok(memory),
+                // The context was a guess, and now the limit is known.
+                Err(LoadFailure {
+                    limit: Some(limit), ..
+                }) if limit < slot.context() => {
+                    tracing::warn!(
+                        model = slot.card.id,
+                        limit,
+                        "the model's context limit is lower than assumed; set `context` in model.toml"
+                    );
+                    slot.learn_context(limit);
+                }
+                Err(failure) => {
+                    reason = failure.reason;
+                    break;
+                }
+            }
+        }
+        Err(reason)
+    }
+
+    /// A load has ended.
+    pub(super) fn load_ended(&self, model: ModelIndex, result: Result<u64, String>) {
+        match result {
+            Ok(memory) => self.queue.loaded(model, memory),
+            Err(reason) => {
+                add(&self.counting.load_failures, 1);
+                for pending in self.queue.load_failed(model) {
+                    let error = EngineError::Load {
+                        model: pending.slot.card.id.clone(),
+                        reason: reason.clone(),
+                    };
+                    self.fail(&pending, error);
+                }
+            }
+        }
+    }
+
+    async fn load_into(
+        &self,
+        worker: &Worker,
+        slot: &Slot,
+        domain: Domain,
+    ) -> Result<(), LoadFailure> {
+        let card = &slot.card;
+        let memory = card.expected_memory();
+        let load = Load {
+            context: slot.context(),
+            domain,
+            embed_flash: card.manifest.embed_flash.unwrap_or(true),
+            cpu_mask: card.manifest.cpu_mask.or_else(library::cpu_mask),
+            sampling: card.sampling(card.thinking),
+        };
+        let began = Instant::now();
+        let timeout = LOAD_MARGIN + Duration::from_secs(card.file_size.max(memory) / SLOWEST_LOAD);
+        let placement = worker.load(load, memory, timeout).await?;
+        add(&self.counting.loads, 1);
+        tracing::info!(
+            model = card.id,
+            context = load.context,
+            domain = load.domain,
+            abi = placement.loaded.abi,
+            seconds = began.elapsed().as_secs_f32(),
+            "model loaded"
+        );
+        Ok(())
+    }
+}
