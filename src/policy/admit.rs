@@ -8,8 +8,8 @@ impl Set {
         for deny in &self.rules.denials {
             let rule = &deny.rule;
             if let Some(unmet) = rule.unmet(signals) {
-                recorder.unmet(Stage::Admit, rule, || {
-                    rule.explain(unmet, signals, &self.phrases)
+                recorder.idle(Stage::Deny, rule, || {
+                    rule.not_matched(unmet, signals, &self.phrases)
                 });
                 continue;
             }
@@ -19,10 +19,10 @@ impl Set {
                     what,
                     changes: Vec::new(),
                 };
-                recorder.rule(Stage::Admit, rule, shadow);
+                recorder.rule(Stage::Deny, rule, shadow);
                 continue;
             }
-            recorder.rule(Stage::Admit, rule, StepOutcome::Matched { what });
+            recorder.rule(Stage::Deny, rule, StepOutcome::Matched { what });
             return Some(deny.denial.clone());
         }
         None

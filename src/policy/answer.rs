@@ -30,8 +30,8 @@ impl Set {
                 }
                 None => holding.push(answer),
                 Some(unmet) => {
-                    recorder.unmet(Stage::Answer, rule, || {
-                        rule.explain(unmet, signals, &self.phrases)
+                    recorder.idle(Stage::Answer, rule, || {
+                        rule.not_matched(unmet, signals, &self.phrases)
                     });
                 }
             }
@@ -52,8 +52,8 @@ impl Set {
                     StepOutcome::Matched { what: says(answer) },
                 );
             } else {
-                recorder.unmet(Stage::Answer, &answer.rule, || {
-                    "a more particular rule says it all".to_owned()
+                recorder.idle(Stage::Answer, &answer.rule, || StepOutcome::Left {
+                    why: "a more particular rule says it all".to_owned(),
                 });
             }
         }

@@ -6,7 +6,7 @@ use super::{
     Class, Set, Stage, StepOutcome,
     matching::Signals,
     record::Recorder,
-    set::{Classify, ClassifyBy},
+    set::{Classify, ClassifyBy, Rule},
 };
 
 /// Names the classification where no rule made it.
@@ -54,8 +54,8 @@ impl Set {
     ) -> Option<(Class, String)> {
         let rule = &classify.rule;
         if let Some(unmet) = rule.unmet(signals) {
-            recorder.unmet(Stage::Classify, rule, || {
-                rule.explain(unmet, signals, &self.phrases)
+            recorder.idle(Stage::Classify, rule, || {
+                rule.not_matched(unmet, signals, &self.phrases)
             });
             return None;
         }
@@ -79,8 +79,8 @@ impl Set {
                     .iter()
                     .find_map(|name| Some((name, signals.headers.get(name)?.trim())));
                 let Some((name, value)) = sent else {
-                    recorder.unmet(Stage::Classify, rule, || {
-                        format!("there is no header {}", names.join(" or "))
+                    recorder.idle(Stage::Classify, rule, || {
+                        no_header(rule, format!("there is no header {}", names.join(" or ")))
                     });
                     return None;
                 };
@@ -89,8 +89,11 @@ impl Set {
                     .copied()
                     .or_else(|| Class::from_open_webui(value));
                 if class.is_none() {
-                    recorder.unmet(Stage::Classify, rule, || {
-                        format!("the header {name} names no task that is known")
+                    recorder.idle(Stage::Classify, rule, || {
+                        no_header(
+                            rule,
+                            format!("the header {name} names no task that is known"),
+                        )
                     });
                 }
                 class.map(|class| (class, format!("{class}: the header {name} says so")))
@@ -104,8 +107,8 @@ impl Set {
         for label in &self.rules.labels {
             let rule = &label.rule;
             if let Some(unmet) = rule.unmet(signals) {
-                recorder.unmet(Stage::Classify, rule, || {
-                    rule.explain(unmet, signals, &self.phrases)
+                recorder.idle(Stage::Label, rule, || {
+                    rule.not_matched(unmet, signals, &self.phrases)
                 });
                 continue;
             }
@@ -115,14 +118,25 @@ impl Set {
                     what,
                     changes: Vec::new(),
                 };
-                recorder.rule(Stage::Classify, rule, shadow);
+                recorder.rule(Stage::Label, rule, shadow);
                 continue;
             }
-            recorder.rule(Stage::Classify, rule, StepOutcome::Matched { what });
+            recorder.rule(Stage::Label, rule, StepOutcome::Matched { what });
             if !labels.contains(&label.label) {
                 labels.push(label.label.clone());
             }
         }
         labels
+    }
+}
+
+/// A rule by a header of which all holds but the header.
+fn no_header(rule: &Rule, why: String) -> StepOutcome {
+    let held = rule.conditions();
+    StepOutcome::NotMatched {
+        why,
+        held,
+        of: held + 1,
+        near: held > 0,
     }
 }

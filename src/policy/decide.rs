@@ -8,30 +8,31 @@ use super::{
     matching::Signals,
     record::{Detail, Recorder},
     rewrite::Rewritten,
-    sample::{Ask, Sampled},
+    route,
+    sample::{Ask, Choice},
 };
 
 impl Set {
     /// Decides about a request. Never fails: what goes wrong inside is passed over, and the trace says so.
     #[must_use]
     pub fn decide(&self, input: &Input<'_>) -> Outcome {
-        self.run(input, Detail::Effects)
+        self.run(input, None, &mut Recorder::new(Detail::Effects))
     }
 
-    /// As [`Set::decide`], with a trace that also says why rules did not hold.
+    /// As [`Set::decide`], with a trace that also says why rules did not hold. `forced` names the model that answers,
+    /// whatever the routes say.
     #[must_use]
-    pub fn explain(&self, input: &Input<'_>) -> Outcome {
-        self.run(input, Detail::Everything)
+    pub fn explain(&self, input: &Input<'_>, forced: Option<&str>) -> Outcome {
+        self.run(input, forced, &mut Recorder::new(Detail::Everything))
     }
 
-    fn run(&self, input: &Input<'_>, detail: Detail) -> Outcome {
-        let recorder = &mut Recorder::new(detail);
+    fn run(&self, input: &Input<'_>, forced: Option<&str>, recorder: &mut Recorder) -> Outcome {
         let read = recorder.guard(Stage::Classify, |_| {
             let model = input.facts.model(&input.request.model);
             Signals::read(input.request, input.headers, model, &self.phrases)
         });
         match read {
-            Some(signals) => self.stages(input, signals, recorder),
+            Some(signals) => self.stages(input, forced, signals, recorder),
             None => Outcome::unchanged(input, recorder.take()),
         }
     }
@@ -39,6 +40,7 @@ impl Set {
     fn stages<'a>(
         &self,
         input: &Input<'a>,
+        forced: Option<&str>,
         mut signals: Signals<'a>,
         recorder: &mut Recorder,
     ) -> Outcome {
@@ -49,11 +51,12 @@ impl Set {
             .unwrap_or_else(|| (Class::Chat, "default".into()));
         signals.class = Some(class);
         signals.labels = recorder
-            .guard(Stage::Classify, |recorder| self.label(&signals, recorder))
+            .guard(Stage::Label, |recorder| self.label(&signals, recorder))
             .unwrap_or_default();
         let model = recorder
-            .guard(Stage::Route, |recorder| {
-                self.route(&signals, input.facts, recorder)
+            .guard(Stage::Route, |recorder| match forced {
+                Some(name) => route::forced(name, input.facts, recorder),
+                None => self.route(&signals, input.facts, recorder),
             })
             .unwrap_or_else(|| input.request.model.as_str().into());
         let fact = input.facts.model(&model);
@@ -66,7 +69,7 @@ impl Set {
             .flatten()
             .map_or(&default, |policy| &policy.settings);
         let deny = recorder
-            .guard(Stage::Admit, |recorder| self.deny(&signals, recorder))
+            .guard(Stage::Deny, |recorder| self.deny(&signals, recorder))
             .flatten();
         let rewritten = match deny {
             Some(_) => Rewritten::default(),
@@ -91,7 +94,7 @@ impl Set {
             typed: rewritten.thinking,
         };
         let sampled = recorder.guard(Stage::Sample, |recorder| self.sample(&ask, recorder));
-        let sampled = sampled.unwrap_or_else(|| Sampled::of_client(input.request));
+        let sampled = sampled.unwrap_or_else(|| Choice::of_client(input.request));
         let queue = recorder.guard(Stage::Admit, |recorder| self.queue(class, recorder));
         let answer = recorder.guard(Stage::Answer, |recorder| {
             self.answer(class, &signals, recorder)
@@ -124,7 +127,7 @@ impl Outcome {
             || input.request.model.as_str().into(),
             |model| model.id.clone(),
         );
-        let sampled = Sampled::of_client(input.request);
+        let sampled = Choice::of_client(input.request);
         Self {
             decision: Decision {
                 class: Class::Chat,

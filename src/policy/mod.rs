@@ -43,7 +43,7 @@ pub use reference::reference;
 pub(crate) use rewriter::Rewriter;
 pub use set::Set;
 pub use settings::{ByClass, Excess, History, ModelSettings, ToolLimits};
-pub use trace::{Change, Origin, Stage, Step, StepOutcome, Trace};
+pub use trace::{Change, Origin, Sampled, Shift, Stage, Step, StepOutcome, Trace, ValueOrigin};
 
 #[cfg(test)]
 mod tests;

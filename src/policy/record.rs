@@ -56,10 +56,15 @@ impl Recorder {
         });
     }
 
-    /// Writes down why a rule did not hold, if that is asked for.
-    pub(super) fn unmet(&mut self, stage: Stage, rule: &Rule, why: impl FnOnce() -> String) {
+    /// Writes down that a rule did not hold, or held and did nothing, if that is asked for.
+    pub(super) fn idle(
+        &mut self,
+        stage: Stage,
+        rule: &Rule,
+        outcome: impl FnOnce() -> StepOutcome,
+    ) {
         if self.detail == Detail::Everything {
-            self.rule(stage, rule, StepOutcome::NotMatched { why: why() });
+            self.rule(stage, rule, outcome());
         }
     }
 

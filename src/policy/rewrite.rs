@@ -6,7 +6,7 @@ use super::{
     Rewriter, Set, Stage, StepOutcome,
     context::Context,
     matching::Signals,
-    record::{self, Recorder},
+    record::{self, Detail, Recorder},
     set::Rewrite,
     tools, trim,
 };
@@ -41,8 +41,8 @@ impl Set {
         for rewrite in &self.rules.rewrites {
             let rule = &rewrite.rule;
             if let Some(unmet) = rule.unmet(signals) {
-                recorder.unmet(Stage::Rewrite, rule, || {
-                    rule.explain(unmet, signals, &self.phrases)
+                recorder.idle(Stage::Rewrite, rule, || {
+                    rule.not_matched(unmet, signals, &self.phrases)
                 });
                 continue;
             }
@@ -83,8 +83,8 @@ fn apply(
             return rule.shadow;
         }
         Ok((changes, left)) if changes.is_empty() => {
-            recorder.unmet(Stage::Rewrite, rule, || {
-                left.unwrap_or_else(|| "there was nothing to do".to_owned())
+            recorder.idle(Stage::Rewrite, rule, || StepOutcome::Left {
+                why: left.unwrap_or_else(|| "there was nothing to do".to_owned()),
             });
         }
         Ok((changes, _)) if rule.shadow => {
@@ -110,7 +110,13 @@ fn stay_within(
         rewriter.take_changes().0
     }));
     match result {
-        Ok(changes) if changes.is_empty() => true,
+        Ok(changes) if changes.is_empty() => {
+            if recorder.detail == Detail::Everything {
+                let why = "all of it is within the model's limits".to_owned();
+                recorder.step(stage, name.into(), None, StepOutcome::Left { why });
+            }
+            true
+        }
         Ok(changes) => {
             recorder.step(stage, name.into(), None, StepOutcome::Applied { changes });
             true

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::Change;
+use super::{Change, Shift};
 use crate::chat::{Content, Message, Part, Request, Role, Tool};
 
 /// A request being rewritten.
@@ -165,7 +165,8 @@ impl<'a> Rewriter<'a> {
         let before = chars(&message.content);
         let after = chars(&content);
         message.to_mut().content = content;
-        self.note(format!("messages[{index}].content"), what, before, after);
+        let place = format!("messages[{index}].content");
+        self.note(place, what, before, after, Shift::None);
     }
 
     /// Takes thinking off a message.
@@ -183,6 +184,7 @@ impl<'a> Rewriter<'a> {
             "removed".to_owned(),
             before,
             0,
+            Shift::None,
         );
     }
 
@@ -191,7 +193,8 @@ impl<'a> Rewriter<'a> {
         let index = index.min(self.messages.len());
         let after = chars(&message.content);
         self.messages.insert(index, Cow::Owned(message));
-        self.note(format!("messages[{index}]"), what.into(), 0, after);
+        let shift = Shift::Inserted(index);
+        self.note(format!("messages[{index}]"), what.into(), 0, after, shift);
     }
 
     /// Puts a message with plain text before the one at `index`.
@@ -223,7 +226,9 @@ impl<'a> Rewriter<'a> {
             let before = chars(&first.content) + chars(&second.content);
             let after = chars(&message.content);
             *first = Cow::Owned(message);
-            self.note(format!("messages[{index}]"), what.into(), before, after);
+            let shift = Shift::Removed(index + 1..index + 2);
+            let place = format!("messages[{index}]");
+            self.note(place, what.into(), before, after, shift);
         }
     }
 
@@ -232,7 +237,8 @@ impl<'a> Rewriter<'a> {
         if index < self.messages.len() {
             let message = self.messages.remove(index);
             let before = chars(&message.content);
-            self.note(format!("messages[{index}]"), what.into(), before, 0);
+            let shift = Shift::Removed(index..index + 1);
+            self.note(format!("messages[{index}]"), what.into(), before, 0, shift);
         }
     }
 
@@ -249,6 +255,7 @@ impl<'a> Rewriter<'a> {
             what.into(),
             before,
             0,
+            Shift::Removed(range.start..end),
         );
     }
 
@@ -261,7 +268,8 @@ impl<'a> Rewriter<'a> {
         let size = |tools: &[Tool]| tools.iter().map(|tool| json_chars(&tool.definition)).sum();
         let (before, after) = (size(&self.tools), size(&tools));
         self.tools = Cow::Owned(tools);
-        self.note("tools".to_owned(), what.into(), before, after);
+        let place = "tools".to_owned();
+        self.note(place, what.into(), before, after, Shift::None);
     }
 
     /// The person's own word on thinking, found in the text; it counts for more than the client's switches.
@@ -278,13 +286,14 @@ impl<'a> Rewriter<'a> {
         self.left = Some(why.into());
     }
 
-    fn note(&mut self, place: String, what: String, before: usize, after: usize) {
+    fn note(&mut self, place: String, what: String, before: usize, after: usize, shift: Shift) {
         self.changed = true;
         self.changes.push(Change {
             place,
             what,
             before,
             after,
+            shift,
         });
     }
 

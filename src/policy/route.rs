@@ -22,8 +22,8 @@ impl Set {
         for route in &self.policies.routes {
             let rule = &route.rule;
             if let Some(unmet) = rule.unmet(signals) {
-                recorder.unmet(Stage::Route, rule, || {
-                    rule.explain(unmet, signals, &self.phrases)
+                recorder.idle(Stage::Route, rule, || {
+                    rule.not_matched(unmet, signals, &self.phrases)
                 });
                 continue;
             }
@@ -52,6 +52,20 @@ impl Set {
         }
         requested()
     }
+}
+
+/// The model that was asked for in place of all routes.
+pub(super) fn forced(name: &str, facts: &Facts, recorder: &mut Recorder) -> Arc<str> {
+    let model = facts.model(name).map(|model| model.id.clone());
+    let model = model.unwrap_or_else(|| name.into());
+    let what = format!("to {model}: asked for in place of the routes");
+    recorder.step(
+        Stage::Route,
+        "forced".into(),
+        None,
+        StepOutcome::Matched { what },
+    );
+    model
 }
 
 /// The first model that the route names, in its order, and that can answer.

@@ -3,8 +3,10 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Change, Class, ModelFact, ModelSettings, Set, Stage, StepOutcome, matching::Glob,
-    record::Recorder,
+    Change, Class, ModelFact, ModelSettings, Origin, Sampled, Set, Shift, Stage, StepOutcome,
+    ValueOrigin,
+    matching::Glob,
+    record::{Detail, Recorder},
 };
 use crate::chat::{Request, Sampling};
 
@@ -12,6 +14,7 @@ use crate::chat::{Request, Sampling};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Profile {
     pub(super) name: Arc<str>,
+    pub(super) origin: Origin,
     pub(super) thinking: Option<bool>,
     /// The profile that holds when thinking is switched the other way.
     pub(super) twin: Option<Arc<str>>,
@@ -91,14 +94,14 @@ impl Limits {
 
 /// What the stage decides.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Sampled {
+pub(super) struct Choice {
     pub(super) profile: Option<Arc<str>>,
     pub(super) thinking: Option<bool>,
     pub(super) sampling: Sampling,
     pub(super) max_tokens: Option<u32>,
 }
 
-impl Sampled {
+impl Choice {
     /// The client's own values.
     pub(super) fn of_client(request: &Request) -> Self {
         Self {
@@ -121,7 +124,7 @@ pub(super) struct Ask<'a> {
 }
 
 impl Set {
-    pub(super) fn sample(&self, ask: &Ask<'_>, recorder: &mut Recorder) -> Sampled {
+    pub(super) fn sample(&self, ask: &Ask<'_>, recorder: &mut Recorder) -> Choice {
         let none = Limits::default();
         let limits = self.policies.limits.get(ask.class).unwrap_or(&none);
         let family = ask.model.map_or("", |model| &model.family);
@@ -146,85 +149,118 @@ impl Set {
             (profile, _) => profile,
         };
         let mut sampling = profile.map(|profile| profile.sampling).unwrap_or_default();
-        let mut changes = Vec::new();
+        let mut values = Vec::with_capacity(FIELDS.len());
         for field in &FIELDS {
-            let Some(sent) = (field.get)(&ask.request.sampling) else {
-                continue;
-            };
-            let used = limits.apply(field.name, sent, family);
-            if let Some(used) = used {
-                (field.set)(&mut sampling, Some(used));
+            let asked = (field.get)(&ask.request.sampling);
+            let used = asked.and_then(|asked| limits.apply(field.name, asked, family));
+            if used.is_some() {
+                (field.set)(&mut sampling, used);
             }
-            if used != Some(sent) {
-                changes.push(change(field.name, sent, (field.get)(&sampling)));
-            }
+            let narrow = |value: f64| value as f32;
+            let value = (field.get)(&sampling).map(narrow);
+            values.push(Sampled::new(
+                field.name,
+                value,
+                asked.map(narrow),
+                used.map(narrow),
+            ));
         }
         sampling.seed = ask
             .request
             .sampling
             .seed
             .filter(|_| limits.apply("seed", 0.0, family).is_some());
-        let sampled = Sampled {
+        let max_tokens = max_tokens(ask, limits, family);
+        let choice = Choice {
             profile: profile.map(|profile| profile.name.clone()),
             thinking: can
                 .then(|| wanted.or_else(|| profile.and_then(|profile| profile.thinking)))
                 .flatten(),
             sampling,
-            max_tokens: max_tokens(ask, limits, family),
+            max_tokens: max_tokens.value,
         };
-        record(&sampled, ask, changes, recorder);
-        sampled
+        let origin = profile.map(|profile| profile.origin.clone());
+        record(&choice, ask, origin, (values, max_tokens), recorder);
+        choice
     }
 }
 
 /// The client's limit as far as it is obeyed, never above the policy's.
-fn max_tokens(ask: &Ask<'_>, limits: &Limits, family: &str) -> Option<u32> {
-    let sent = ask
-        .request
-        .max_tokens
-        .and_then(|sent| limits.apply("max_tokens", f64::from(sent), family));
+fn max_tokens(ask: &Ask<'_>, limits: &Limits, family: &str) -> Sampled<u32> {
+    let asked = ask.request.max_tokens;
+    let obeyed = asked.and_then(|asked| limits.apply("max_tokens", f64::from(asked), family));
     // Between 1 and what fits: the cast saturates.
-    let sent = sent.map(|sent| sent.max(1.0) as u32);
+    let obeyed = obeyed.map(|obeyed| obeyed.max(1.0) as u32);
     let cap = ask.settings.max_tokens.get(ask.class).copied();
-    match (sent, cap) {
-        (Some(sent), Some(cap)) => Some(sent.min(cap)),
-        (sent, cap) => sent.or(cap),
+    let (value, used) = match (obeyed, cap) {
+        (Some(obeyed), Some(cap)) => (Some(obeyed.min(cap)), Some(obeyed.min(cap))),
+        (obeyed, cap) => (obeyed.or(cap), obeyed),
+    };
+    Sampled::new("max_tokens", value, asked, used)
+}
+
+impl<T: PartialEq> Sampled<T> {
+    /// `used` is what the limits left of the value that was asked for.
+    fn new(name: &'static str, value: Option<T>, asked: Option<T>, used: Option<T>) -> Self {
+        let origin = match (&value, &used) {
+            (None, _) => ValueOrigin::Default,
+            (Some(_), None) => ValueOrigin::Profile,
+            (Some(_), Some(_)) if used == asked => ValueOrigin::Client,
+            (Some(_), Some(_)) => ValueOrigin::Clamped,
+        };
+        Self {
+            name,
+            value,
+            asked,
+            origin,
+        }
     }
 }
 
-fn change(name: &str, sent: f64, used: Option<f64>) -> Change {
-    let what = match used {
-        Some(used) => format!("the client's {} became {}", sent as f32, used as f32),
-        None => format!("the client's {} is ignored", sent as f32),
+/// What became of a value that the client asked for and does not get.
+fn change(value: &Sampled<f32>) -> Option<Change> {
+    let asked = value.asked.filter(|_| value.value != value.asked)?;
+    let what = match value.value {
+        Some(used) => format!("the client's {asked} became {used}"),
+        None => format!("the client's {asked} is ignored"),
     };
-    Change {
-        place: name.to_owned(),
+    Some(Change {
+        place: value.name.to_owned(),
         what,
         before: 0,
         after: 0,
-    }
+        shift: Shift::None,
+    })
 }
 
-fn record(sampled: &Sampled, ask: &Ask<'_>, changes: Vec<Change>, recorder: &mut Recorder) {
-    let by = sampled.profile.clone().unwrap_or_else(|| "client".into());
-    let thinking = match sampled.thinking {
+fn record(
+    choice: &Choice,
+    ask: &Ask<'_>,
+    origin: Option<Origin>,
+    (values, max_tokens): (Vec<Sampled<f32>>, Sampled<u32>),
+    recorder: &mut Recorder,
+) {
+    let by = choice.profile.clone().unwrap_or_else(|| "client".into());
+    let thinking = match choice.thinking {
         Some(true) => "thinking on",
         Some(false) => "thinking off",
         None => "thinking as the model does",
     };
     let whose = match (ask.typed, ask.request.thinking) {
+        _ if ask.model.is_some_and(|model| !model.thinking) => " (it cannot think first)",
         (Some(_), _) => " (typed)",
-        (None, Some(sent)) if sampled.thinking == Some(sent) => " (asked for)",
+        (None, Some(sent)) if choice.thinking == Some(sent) => " (asked for)",
         _ => "",
     };
     let what = format!("{thinking}{whose}");
-    recorder.step(
-        Stage::Sample,
-        by.clone(),
-        None,
-        StepOutcome::Matched { what },
-    );
+    let mut step = |outcome| recorder.step(Stage::Sample, by.clone(), origin.clone(), outcome);
+    step(StepOutcome::Matched { what });
+    let changes: Vec<Change> = values.iter().filter_map(change).collect();
     if !changes.is_empty() {
-        recorder.step(Stage::Sample, by, None, StepOutcome::Applied { changes });
+        step(StepOutcome::Applied { changes });
+    }
+    if recorder.detail == Detail::Everything {
+        let outcome = StepOutcome::Sampled { values, max_tokens };
+        recorder.step(Stage::Sample, by, origin, outcome);
     }
 }

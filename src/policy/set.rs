@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     AnswerRules, ByClass, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
-    Repetition, Think,
+    Repetition, StepOutcome, Think,
     matching::{Condition, Glob, PhraseId, Phrases, Signals},
     ops::{Description, Operation},
     sample::{Limits, Profile},
@@ -53,30 +53,48 @@ impl Rule {
         {
             return Some("on");
         }
-        let excluded = || {
-            self.unless
-                .as_ref()
-                .is_some_and(|unless| unless.unmet(signals).is_none())
-        };
         self.when
             .unmet(signals)
-            .or_else(|| excluded().then_some("unless"))
+            .or_else(|| self.is_excluded(signals).then_some("unless"))
     }
 
-    pub(super) fn explain(
+    /// Why the rule does not hold, in words, and by how little.
+    pub(super) fn not_matched(
         &self,
         unmet: &'static str,
         signals: &Signals<'_>,
         phrases: &Phrases,
-    ) -> String {
-        match unmet {
-            "on" => format!(
+    ) -> StepOutcome {
+        let why = match (unmet, &self.unless) {
+            ("on", _) => format!(
                 "it is not for {}",
                 signals.class.map_or("this", Class::as_str)
             ),
-            "unless" => "all of `unless` holds".to_owned(),
-            unmet => self.when.explain(unmet, signals, phrases),
+            ("unless", Some(unless)) => format!(
+                "its `unless` holds: {}",
+                unless.keys().collect::<Vec<_>>().join(", ")
+            ),
+            _ => self.when.explain(unmet, signals, phrases),
+        };
+        let missed = self.when.count_unmet(signals) + usize::from(self.is_excluded(signals));
+        let of = self.conditions();
+        StepOutcome::NotMatched {
+            why,
+            held: of.saturating_sub(missed),
+            of,
+            near: unmet != "on" && missed == 1 && of > 1,
         }
+    }
+
+    /// How many conditions the rule has, its `unless` being one.
+    pub(super) fn conditions(&self) -> usize {
+        self.when.keys().count() + usize::from(self.unless.is_some())
+    }
+
+    fn is_excluded(&self, signals: &Signals<'_>) -> bool {
+        self.unless
+            .as_ref()
+            .is_some_and(|unless| unless.unmet(signals).is_none())
     }
 
     /// How particular the rule is about a class; a conditional rule goes before one that always holds.

@@ -1,6 +1,6 @@
 //! Why a decision came out as it did, as data: the same for the terminal, JSON, the log and tests.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +39,14 @@ pub struct Origin {
 pub enum Stage {
     /// What the request is for.
     Classify,
+    /// What else is known of it.
+    Label,
     /// Which model answers.
     Route,
     /// Which model policy holds.
     Policy,
+    /// Whether it is refused.
+    Deny,
     /// How messages change.
     Rewrite,
     /// Which tools stay.
@@ -70,6 +74,17 @@ pub enum StepOutcome {
     NotMatched {
         /// The first condition that failed.
         why: String,
+        /// How many of its conditions held.
+        held: usize,
+        /// How many conditions it has; the classes that it is for are none.
+        of: usize,
+        /// Whether it would have held but for this one condition of several.
+        near: bool,
+    },
+    /// It held, and there was nothing for it to do.
+    Left {
+        /// Why.
+        why: String,
     },
     /// It changed the request.
     Applied {
@@ -88,6 +103,53 @@ pub enum StepOutcome {
         /// Why.
         why: String,
     },
+    /// The sampling values came out like this.
+    Sampled {
+        /// Each with its origin.
+        values: Vec<Sampled<f32>>,
+        /// The limit of generated tokens.
+        max_tokens: Sampled<u32>,
+    },
+}
+
+/// A value of the sample stage.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Sampled<T> {
+    /// Its key in policy files: `temperature`, `top_k`, `max_tokens`...
+    pub name: &'static str,
+    /// What it is; `None` where nobody determined it.
+    pub value: Option<T>,
+    /// What the client asked for.
+    pub asked: Option<T>,
+    /// Who determined it.
+    pub origin: ValueOrigin,
+}
+
+/// Who determined a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ValueOrigin {
+    /// The profile, or, for `max_tokens`, the model's policy.
+    Profile,
+    /// The client.
+    Client,
+    /// The client, within the policy's limits.
+    Clamped,
+    /// Nobody; the engine or the server has values of its own.
+    Default,
+}
+
+impl ValueOrigin {
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Profile => "profile",
+            Self::Client => "client",
+            Self::Clamped => "clamped",
+            Self::Default => "default",
+        }
+    }
 }
 
 /// One change of a request.
@@ -101,4 +163,19 @@ pub struct Change {
     pub before: usize,
     /// Characters after.
     pub after: usize,
+    /// How it moved the messages behind it.
+    #[serde(skip)]
+    pub shift: Shift,
+}
+
+/// How a change moves messages, so that one can be followed from the request as it came to the one that goes on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Shift {
+    /// Not at all.
+    #[default]
+    None,
+    /// A new one stands at this index.
+    Inserted(usize),
+    /// Those of this range are gone.
+    Removed(Range<usize>),
 }

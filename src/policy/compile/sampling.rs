@@ -40,6 +40,7 @@ pub(super) fn profiles(
             name.clone(),
             Profile {
                 name,
+                origin: item.origin.clone(),
                 thinking: table.bool("thinking"),
                 twin,
                 sampling,

@@ -1,9 +1,9 @@
 //! Conditions on a request, compiled: `when` and `unless`.
 
-use std::sync::Arc;
+use std::{ops::ControlFlow, sync::Arc};
 
 use super::{
-    Folded, Glob, Phrases, Signals, framing,
+    Folded, Glob, Signals, framing,
     phrases::{BlockId, Found, PhraseId},
 };
 use crate::{
@@ -69,45 +69,64 @@ pub(crate) type Unmet = &'static str;
 impl Condition {
     /// The first condition that does not hold; cheap ones are looked at first.
     pub(crate) fn unmet(&self, signals: &Signals<'_>) -> Option<Unmet> {
+        self.each_unmet(signals, ControlFlow::Break).break_value()
+    }
+
+    /// How many conditions do not hold.
+    pub(crate) fn count_unmet(&self, signals: &Signals<'_>) -> usize {
+        let mut count = 0;
+        let _ = self.each_unmet(signals, |_| {
+            count += 1;
+            ControlFlow::Continue(())
+        });
+        count
+    }
+
+    /// Goes through the conditions that do not hold, until `found` breaks off.
+    fn each_unmet(
+        &self,
+        signals: &Signals<'_>,
+        mut found: impl FnMut(Unmet) -> ControlFlow<Unmet>,
+    ) -> ControlFlow<Unmet> {
         let request = signals.request;
         let differs = |wanted: Option<bool>, is: bool| wanted.is_some_and(|wanted| wanted != is);
         let last_role = || request.messages.last().map(|message| message.role);
         if differs(self.stream, request.stream) {
-            return Some("stream");
+            found("stream")?;
         }
         if differs(self.tools, !request.tools.is_empty()) {
-            return Some("tools");
+            found("tools")?;
         }
         if differs(self.images, signals.images) {
-            return Some("images");
+            found("images")?;
         }
         if self.last_role.is_some() && self.last_role != last_role() {
-            return Some("last_role");
+            found("last_role")?;
         }
         if !self.user_turns.has(signals.user_turns) {
-            return Some("user_turns");
+            found("user_turns")?;
         }
         if !self.turns.has(signals.turns) {
-            return Some("turns");
+            found("turns")?;
         }
         if self
             .max_tokens_up_to
             .is_some_and(|limit| request.max_tokens.is_none_or(|asked| asked > limit))
         {
-            return Some("max_tokens_up_to");
+            found("max_tokens_up_to")?;
         }
         if let Some(class) = signals.class
             && !self.classes.is_empty()
             && !self.classes.iter().any(|glob| glob.matches(class))
         {
-            return Some("class");
+            found("class")?;
         }
         if !self
             .labels
             .iter()
             .all(|label| signals.labels.contains(label))
         {
-            return Some("labels");
+            found("labels")?;
         }
         if !self.any_label.is_empty()
             && !self
@@ -115,13 +134,17 @@ impl Condition {
                 .iter()
                 .any(|label| signals.labels.contains(label))
         {
-            return Some("any_label");
+            found("any_label")?;
         }
-        self.words_unmet(signals)
-            .or_else(|| self.names_unmet(signals))
+        self.words_unmet(signals, &mut found)?;
+        self.names_unmet(signals, &mut found)
     }
 
-    fn words_unmet(&self, signals: &Signals<'_>) -> Option<Unmet> {
+    fn words_unmet(
+        &self,
+        signals: &Signals<'_>,
+        found: &mut impl FnMut(Unmet) -> ControlFlow<Unmet>,
+    ) -> ControlFlow<Unmet> {
         let any = |groups: &[Vec<PhraseId>], there: &dyn Fn(PhraseId) -> bool| {
             groups.is_empty()
                 || groups
@@ -134,49 +157,53 @@ impl Condition {
         let (user, system) = (&signals.user, &signals.system);
         let text = framing::without_switches(&signals.last_user);
         if !any(&self.last_user.has, &|phrase| user.has(phrase)) {
-            return Some("last_user_has");
+            found("last_user_has")?;
         }
         if !any(&self.last_user.shows, &|phrase| user.shows(phrase)) {
-            return Some("last_user_shows");
+            found("last_user_shows")?;
         }
         if !any(&self.last_user.behind, &|phrase| user.has_behind(phrase)) {
-            return Some("last_user_behind");
+            found("last_user_behind")?;
         }
         if !block(&self.last_user.blocks, user) {
-            return Some("last_user_block");
+            found("last_user_block")?;
         }
         if self
             .introduces
             .is_some_and(|wanted| wanted != signals.introduces)
         {
-            return Some("last_user_introduces");
+            found("last_user_introduces")?;
         }
         if !any(&self.system.has, &|phrase| system.has(phrase)) {
-            return Some("system_has");
+            found("system_has")?;
         }
         if !any(&self.system.shows, &|phrase| system.shows(phrase)) {
-            return Some("system_shows");
+            found("system_shows")?;
         }
         if !block(&self.system.blocks, system) {
-            return Some("system_block");
+            found("system_block")?;
         }
         if !self.starts.is_empty() && !self.starts.iter().any(|start| start.starts(text)) {
-            return Some("last_user_starts");
+            found("last_user_starts")?;
         }
         if !self.ends.is_empty() && !self.ends.iter().any(|end| end.ends(text)) {
-            return Some("last_user_ends");
+            found("last_user_ends")?;
         }
-        None
+        ControlFlow::Continue(())
     }
 
-    fn names_unmet(&self, signals: &Signals<'_>) -> Option<Unmet> {
+    fn names_unmet(
+        &self,
+        signals: &Signals<'_>,
+        found: &mut impl FnMut(Unmet) -> ControlFlow<Unmet>,
+    ) -> ControlFlow<Unmet> {
         let fits = |globs: &[Glob], name: &str| globs.iter().any(|glob| glob.matches(name));
         if !self.model.is_empty() {
             let id = signals.model.map(|model| model.id.as_ref());
             if !fits(&self.model, id.unwrap_or(&signals.request.model))
                 && !fits(&self.model, &signals.request.model)
             {
-                return Some("model");
+                found("model")?;
             }
         }
         if !self.family.is_empty()
@@ -185,7 +212,7 @@ impl Condition {
                 signals.model.map_or("", |model| &model.family),
             )
         {
-            return Some("family");
+            found("family")?;
         }
         let sent = |(name, globs): &(String, Vec<Glob>)| {
             signals
@@ -193,121 +220,42 @@ impl Condition {
                 .get(name)
                 .is_some_and(|value| globs.is_empty() || fits(globs, value))
         };
-        (!self.headers.iter().all(sent)).then_some("headers")
+        if !self.headers.iter().all(sent) {
+            found("headers")?;
+        }
+        ControlFlow::Continue(())
     }
 
-    /// Says why a condition does not hold, for people.
-    pub(crate) fn explain(&self, unmet: Unmet, signals: &Signals<'_>, phrases: &Phrases) -> String {
-        let request = signals.request;
-        let (user, system) = (&signals.user, &signals.system);
-        match unmet {
-            "stream" => format!("stream is {}", request.stream),
-            "tools" if request.tools.is_empty() => "no tools are offered".to_owned(),
-            "tools" => format!("{} tools are offered", request.tools.len()),
-            "images" if signals.images => "there is an image".to_owned(),
-            "images" => "there is no image".to_owned(),
-            "last_role" => match request.messages.last() {
-                Some(message) => format!("{} spoke last", message.role.as_str()),
-                None => "there is no message".to_owned(),
-            },
-            "user_turns" => format!("there are {} user messages", signals.user_turns),
-            "turns" => format!(
-                "there are {} messages beside system messages",
-                signals.turns
-            ),
-            "max_tokens_up_to" => match request.max_tokens {
-                Some(limit) => format!("max_tokens is {limit}"),
-                None => "there is no max_tokens".to_owned(),
-            },
-            "class" => format!(
-                "the class is {}",
-                signals.class.map_or("not known", |class| class.as_str())
-            ),
-            "labels" => {
-                let missing = self
-                    .labels
-                    .iter()
-                    .find(|label| !signals.labels.contains(label));
-                format!("the label {} is not set", missing.map_or("", |label| label))
-            }
-            "any_label" => format!("none of the labels {} is set", self.any_label.join(", ")),
-            "last_user_has" => missing(
-                &self.last_user.has,
-                "the last user message's own words",
-                phrases,
-                &|id| user.has(id),
-            ),
-            "last_user_shows" => missing(
-                &self.last_user.shows,
-                "the last user message",
-                phrases,
-                &|id| user.shows(id),
-            ),
-            "last_user_behind" => missing(
-                &self.last_user.behind,
-                "what stands behind the last block",
-                phrases,
-                &|id| user.has_behind(id),
-            ),
-            "last_user_introduces" if signals.introduces => {
-                "the last user message introduces a quote".to_owned()
-            }
-            "last_user_introduces" => "the last user message introduces nothing".to_owned(),
-            "system_has" => missing(
-                &self.system.has,
-                "the system messages' own words",
-                phrases,
-                &|id| system.has(id),
-            ),
-            "system_shows" => missing(&self.system.shows, "the system messages", phrases, &|id| {
-                system.shows(id)
-            }),
-            "last_user_block" => format!(
-                "the last user message has no {}",
-                tags(&self.last_user.blocks, phrases)
-            ),
-            "system_block" => format!(
-                "no system message has {}",
-                tags(&self.system.blocks, phrases)
-            ),
-            "last_user_starts" => format!(
-                "the last user message does not start with {}",
-                any_of(&self.starts)
-            ),
-            "last_user_ends" => format!(
-                "the last user message does not end with {}",
-                any_of(&self.ends)
-            ),
-            "model" => format!(
-                "the model is {}",
-                signals
-                    .model
-                    .map_or(request.model.as_str(), |model| &model.id)
-            ),
-            "family" => match signals.model {
-                Some(model) if !model.family.is_empty() => {
-                    format!("the family is {}", model.family)
-                }
-                _ => "the family is not known".to_owned(),
-            },
-            "headers" => {
-                let sent =
-                    self.headers
-                        .iter()
-                        .find_map(|(name, globs)| match signals.headers.get(name) {
-                            None => Some(format!("there is no header {name}")),
-                            Some(value)
-                                if !globs.is_empty()
-                                    && !globs.iter().any(|glob| glob.matches(value)) =>
-                            {
-                                Some(format!("the header {name} has another value"))
-                            }
-                            Some(_) => None,
-                        });
-                sent.unwrap_or_default()
-            }
-            other => other.to_owned(),
-        }
+    /// The keys of the conditions that are asked for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Unmet> {
+        let all = Span::default();
+        [
+            ("stream", self.stream.is_some()),
+            ("tools", self.tools.is_some()),
+            ("images", self.images.is_some()),
+            ("last_role", self.last_role.is_some()),
+            ("user_turns", self.user_turns != all),
+            ("turns", self.turns != all),
+            ("max_tokens_up_to", self.max_tokens_up_to.is_some()),
+            ("class", !self.classes.is_empty()),
+            ("labels", !self.labels.is_empty()),
+            ("any_label", !self.any_label.is_empty()),
+            ("last_user_has", !self.last_user.has.is_empty()),
+            ("last_user_shows", !self.last_user.shows.is_empty()),
+            ("last_user_behind", !self.last_user.behind.is_empty()),
+            ("last_user_block", !self.last_user.blocks.is_empty()),
+            ("last_user_introduces", self.introduces.is_some()),
+            ("system_has", !self.system.has.is_empty()),
+            ("system_shows", !self.system.shows.is_empty()),
+            ("system_block", !self.system.blocks.is_empty()),
+            ("last_user_starts", !self.starts.is_empty()),
+            ("last_user_ends", !self.ends.is_empty()),
+            ("model", !self.model.is_empty()),
+            ("family", !self.family.is_empty()),
+            ("headers", !self.headers.is_empty()),
+        ]
+        .into_iter()
+        .filter_map(|(key, asked)| asked.then_some(key))
     }
 
     /// Whether no request meets both, as far as that can be seen by looking: false does not mean no.
@@ -405,45 +353,4 @@ impl Condition {
 
 fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
     a.is_some() && b.is_some() && a != b
-}
-
-fn missing(
-    groups: &[Vec<PhraseId>],
-    place: &str,
-    phrases: &Phrases,
-    there: &dyn Fn(PhraseId) -> bool,
-) -> String {
-    let missing = |group: &Vec<PhraseId>| -> Vec<PhraseId> {
-        group
-            .iter()
-            .copied()
-            .filter(|phrase| !there(*phrase))
-            .collect()
-    };
-    let nearest = groups
-        .iter()
-        .map(missing)
-        .min_by_key(Vec::len)
-        .unwrap_or_default();
-    let texts: Vec<String> = nearest
-        .iter()
-        .map(|phrase| format!("`{}`", phrases.phrase_text(*phrase)))
-        .collect();
-    format!("not in {place}: {}", texts.join(", "))
-}
-
-fn tags(blocks: &[BlockId], phrases: &Phrases) -> String {
-    let tags: Vec<String> = blocks
-        .iter()
-        .map(|block| format!("<{}>", phrases.tag(*block)))
-        .collect();
-    tags.join(" or ")
-}
-
-fn any_of(texts: &[Folded]) -> String {
-    let texts: Vec<String> = texts
-        .iter()
-        .map(|text| format!("`{}`", text.as_str()))
-        .collect();
-    texts.join(" or ")
 }

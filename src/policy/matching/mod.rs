@@ -7,6 +7,7 @@ mod glob;
 mod outer;
 mod phrases;
 mod signals;
+mod why;
 
 pub(crate) use condition::{Condition, Span as TurnSpan, Words};
 pub(crate) use folded::Folded;

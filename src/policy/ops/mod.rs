@@ -1,17 +1,16 @@
-//! The rewrite operations, one file each: code, keys, documentation and examples that run as tests.
+//! The rewrite operations, one file each (`prepend` and `append` share theirs): code, keys, documentation and examples that run as tests.
 //!
 //! An operation is pure: no I/O, no clock, no randomness. It works message by message, and what it makes of a message
 //! should depend on that message alone, so that a conversation that only grew rewrites to one that only grew and the
 //! model's prefix cache stays good. One that must look further says so in [`Operation::unstable`]. Applied to its own
 //! result it changes nothing more.
 
-mod append;
+mod affix;
 mod cap;
 mod condense;
 mod freeze_clock;
 mod merge_turns;
 mod move_block;
-mod prepend;
 mod remove_phrases;
 mod repack_context;
 mod replace;
@@ -52,8 +51,8 @@ pub(crate) const ALL: &[&Description] = &[
     &freeze_clock::DESCRIPTION,
     &move_block::DESCRIPTION,
     &set_system::DESCRIPTION,
-    &prepend::DESCRIPTION,
-    &append::DESCRIPTION,
+    &affix::PREPEND,
+    &affix::APPEND,
     &soft_switch::DESCRIPTION,
     &merge_turns::DESCRIPTION,
 ];

@@ -252,10 +252,10 @@ fn only_an_explanation_says_why_not() {
     };
     let why = |outcome: &Outcome| {
         outcome.trace.steps.iter().any(|step| {
-            step.stage == Stage::Rewrite && matches!(step.outcome, StepOutcome::NotMatched { .. })
+            step.stage == Stage::Rewrite && matches!(step.outcome, StepOutcome::Left { .. })
         })
     };
-    let (decided, explained) = (set.decide(&input), set.explain(&input));
+    let (decided, explained) = (set.decide(&input), set.explain(&input, None));
     assert!(!why(&decided) && why(&explained));
     assert_eq!(
         (decided.decision, decided.request),
