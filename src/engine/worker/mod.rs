@@ -9,6 +9,7 @@
 mod escape;
 mod generation;
 mod prepare;
+mod reader;
 mod runner;
 mod template;
 mod tokenizer;
@@ -33,6 +34,7 @@ use super::protocol::{
     FrameReader, FrameWriter, FromWorker, JobId, Prepared, Start, ToWorker, WirePrompt,
 };
 use crate::chat;
+pub use reader::{PieceKind, PromptPiece, PromptReader, ReadPrompt};
 use runner::{Order, Runner};
 use tokenizer::ModelTokenizer;
 

@@ -15,6 +15,8 @@ const END_OF_THINK: &str = "</think>";
 /// A prompt as ids.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Rendered {
+    /// The rendered text, with the marks of [`Escaper`].
+    pub(super) text: String,
     /// What the model reads.
     pub(super) ids: Vec<u32>,
     /// Whether the prompt ends inside a think block.
@@ -32,16 +34,87 @@ pub(super) fn chat(
     template: &Template,
     request: &Request,
 ) -> Result<Rendered, String> {
+    let last = request.messages.last();
+    let continued = last.filter(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
+    let end = if continued.is_some() {
+        Ending::Within
+    } else {
+        Ending::Question
+    };
+    let text = render(tokenizer, template, request, &request.messages, end)?;
+    let thinking_opened = match continued {
+        Some(last) => ends_thinking(&last.content.text()),
+        None => text.trim_end().ends_with(THINK),
+    };
+    Ok(Rendered {
+        ids: tokenizer.encode_prompt(&text)?,
+        text,
+        thinking_opened,
+    })
+}
+
+/// The ids of an answer as the model will have written it behind the prompt of `request`, its end token included: what
+/// the template makes of the answer in a later prompt, without what stood at the end of the earlier one already.
+///
+/// # Errors
+/// The template's complaint, also where it writes the conversation before the answer in another way then.
+pub(super) fn answer(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+    answer: &Message,
+) -> Result<Vec<u32>, String> {
+    let mut answered = request.messages.clone();
+    answered.push(answer.clone());
+    let render = |messages: &[Message], end| render(tokenizer, template, request, messages, end);
+    let before = render(&request.messages, Ending::None)?;
+    let question = render(&request.messages, Ending::Question)?;
+    let after = render(&answered, Ending::None)?;
+    let (opened, turn) = question
+        .strip_prefix(&before)
+        .zip(after.strip_prefix(&before))
+        .ok_or("the chat template writes a conversation in another way once it is answered")?;
+    let mut ids = match turn.strip_prefix(opened) {
+        Some(written) => tokenizer.encode_prompt(written)?,
+        // The prompt ended with what the template leaves out later, such as an empty think block.
+        None => {
+            let opened = tokenizer.encode_prompt(opened)?;
+            let turn = tokenizer.encode_prompt(turn)?;
+            let common = opened.iter().zip(&turn).take_while(|(a, b)| a == b).count();
+            turn.into_iter().skip(common).collect()
+        }
+    };
+    if let Some(end) = ids.iter().rposition(|id| tokenizer.ends.contains(id)) {
+        ids.truncate(end + 1);
+    }
+    Ok(ids)
+}
+
+/// How a rendered conversation ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// With its last message.
+    None,
+    /// With the beginning of an answer.
+    Question,
+    /// Within its last message, which the model continues.
+    Within,
+}
+
+/// The text of a conversation by the chat template, with the marks of [`Escaper`].
+fn render(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+    conversation: &[Message],
+    ending: Ending,
+) -> Result<String, String> {
     let escaper = &tokenizer.escaper;
-    let continued = request
-        .messages
-        .last()
-        .is_some_and(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
-    let mut messages = Vec::with_capacity(request.messages.len());
-    for message in &request.messages {
+    let mut messages = Vec::with_capacity(conversation.len());
+    for message in conversation {
         messages.push(template_message(message, escaper)?);
     }
-    if continued
+    if ending == Ending::Within
         && let Some(Value::String(content)) =
             messages.last_mut().and_then(|last| last.get_mut("content"))
     {
@@ -58,27 +131,19 @@ pub(super) fn chat(
     if let Some(thinking) = request.thinking {
         context.insert("enable_thinking".to_owned(), thinking.into());
     }
-    context.insert("add_generation_prompt".to_owned(), (!continued).into());
+    let question = ending == Ending::Question;
+    context.insert("add_generation_prompt".to_owned(), question.into());
     context.insert("bos_token".to_owned(), tokenizer.names.bos.clone().into());
     context.insert("eos_token".to_owned(), tokenizer.names.eos.clone().into());
 
     let mut rendered = template.render(&context)?;
-    let thinking_opened = if continued {
+    if ending == Ending::Within {
         let end = rendered
             .find(END)
             .ok_or("the model's chat template leaves out the final message to continue")?;
         rendered.truncate(end);
-        request
-            .messages
-            .last()
-            .is_some_and(|last| ends_thinking(&last.content.text()))
-    } else {
-        rendered.trim_end().ends_with(THINK)
-    };
-    Ok(Rendered {
-        ids: tokenizer.encode_prompt(&rendered)?,
-        thinking_opened,
-    })
+    }
+    Ok(rendered)
 }
 
 /// The text of the last user message: all that the runtime's own template can take.

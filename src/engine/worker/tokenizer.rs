@@ -149,9 +149,15 @@ impl ModelTokenizer {
             .collect()
     }
 
-    #[cfg(test)]
+    /// The text of ids, special tokens included; an incomplete character is a replacement character.
     pub(super) fn decode(&self, ids: &[u32]) -> String {
         self.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// The texts of all added tokens: control tokens and those such as `<think>`.
+    pub(super) fn added(&self) -> Vec<String> {
+        let added = self.tokenizer.get_added_tokens_decoder();
+        added.values().map(|token| token.content.clone()).collect()
     }
 }
 
