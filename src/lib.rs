@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod doctor;
 pub mod engine;
+pub mod explain;
 pub mod gateway;
 pub mod policy;
 pub mod problem;

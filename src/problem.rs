@@ -1,6 +1,8 @@
 //! What is wrong with a configuration, a rule file or a policy file: problems as data, with their places in the
 //! sources, for terminals and tools.
 
+mod excerpt;
+
 use std::{fmt, ops::Range};
 
 use codespan_reporting::{
@@ -9,6 +11,8 @@ use codespan_reporting::{
     term,
 };
 use serde::Serialize;
+
+use excerpt::Excerpts;
 
 /// A range of bytes; see [`Sources`] for its origin.
 pub(crate) type Span = Range<usize>;
@@ -217,13 +221,19 @@ impl Report {
         files
     }
 
-    fn diagnostic(&self, problem: &Problem) -> Diagnostic<usize> {
+    /// A problem as the terminal shows it; `place` finds the file of a span and where in it the span is.
+    fn diagnostic(
+        &self,
+        problem: &Problem,
+        mut place: impl FnMut(usize, Span) -> (usize, Span),
+    ) -> Diagnostic<usize> {
         let labels = problem
             .labels
             .iter()
             .enumerate()
             .filter_map(|(n, (span, text))| {
                 let (id, span) = self.sources.locate(span)?;
+                let (id, span) = place(id, span);
                 let label = if n == 0 {
                     Label::primary(id, span)
                 } else {
@@ -251,9 +261,25 @@ impl fmt::Display for Report {
         let files = self.files();
         let config = term::Config::default();
         for problem in &self.problems {
-            let text = term::emit_into_string(&config, &files, &self.diagnostic(problem))
-                .map_err(|_| fmt::Error)?;
-            f.write_str(&text)?;
+            let long = |(span, _): &(Span, String)| {
+                let (id, span) = self.sources.locate(span)?;
+                let source = self.sources.sources.get(id)?;
+                Some(excerpt::is_needed(&source.text, &span))
+            };
+            let text = if problem.labels.iter().filter_map(long).any(|long| long) {
+                let mut excerpts = Excerpts::default();
+                let diagnostic = self.diagnostic(problem, |id, span| {
+                    let source = self.sources.sources.get(id);
+                    let (name, text) =
+                        source.map_or(("", ""), |source| (&source.name, &source.text));
+                    excerpts.add(name, text, &span)
+                });
+                term::emit_into_string(&config, &excerpts, &diagnostic)
+            } else {
+                let diagnostic = self.diagnostic(problem, |id, span| (id, span));
+                term::emit_into_string(&config, &files, &diagnostic)
+            };
+            f.write_str(&text.map_err(|_| fmt::Error)?)?;
         }
         Ok(())
     }
@@ -273,4 +299,37 @@ pub(crate) fn closest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
         .iter()
         .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     (likeness(best) >= 0.5).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_neighbourhood_of_a_fault_in_a_long_line_is_shown() {
+        let long = format!("{{\n{}\u{e9}!{}\n}}", "a".repeat(1000), "b".repeat(1000));
+        let at = long.find('!').unwrap_or_default();
+        let mut sources = Sources::default();
+        sources.add("other", "x");
+        let base = sources.add("request.json", long);
+        let problem = Problem::error("R001", "this is not JSON");
+        let report = Report {
+            problems: vec![problem.at(Some(base + at..base + at + 1), "here")],
+            sources,
+        };
+        let shown = format!(
+            "\
+error[R001]: this is not JSON
+  \u{250c}\u{2500} request.json:2:1002
+  \u{2502}
+2 \u{2502} ...{}\u{e9}!{}...
+  \u{2502} {}^ here
+
+",
+            "a".repeat(58),
+            "b".repeat(60),
+            " ".repeat(62)
+        );
+        assert_eq!(report.to_string(), shown);
+    }
 }

@@ -3,8 +3,10 @@
 mod check;
 mod configuration;
 mod doctor;
+mod explain;
 mod log;
 mod models;
+mod paint;
 mod policy_files;
 mod schema;
 mod serve;
@@ -21,8 +23,10 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use configuration::Configuration;
 
-/// Exit codes beyond 0 and 1, from the BSD `sysexits.h`; clap's own for misuse is 2.
+/// Exit codes beyond 0 and 1: clap's own for misuse, the others from the BSD `sysexits.h`.
 mod code {
+    pub(super) const MISUSE: u8 = 2;
+    pub(super) const DATA: u8 = 65;
     pub(super) const MISSING: u8 = 66;
     pub(super) const UNAVAILABLE: u8 = 69;
     pub(super) const SOFTWARE: u8 = 70;
@@ -48,6 +52,8 @@ enum Command {
     Check(check::Options),
     /// Runs the tests in rule and policy files.
     Test(test::Options),
+    /// Tells what becomes of a request and why, without running it: class, model, sampling, rewriting, prompt.
+    Explain(explain::Options),
     /// Lists the local models: family, size, quantisation, context, memory and the speed to expect.
     Models(models::Options),
     /// Reads the prompt log.
@@ -122,6 +128,7 @@ pub fn run() -> ExitCode {
         Some(Command::Worker) => worker::run(),
         Some(Command::Check(options)) => check::run(&configuration, &options),
         Some(Command::Test(options)) => test::run(&configuration, &options),
+        Some(Command::Explain(options)) => explain::run(&configuration, &options),
         Some(Command::Models(options)) => models::run(&configuration, &options),
         Some(Command::Log(options)) => log::run(&configuration, &options),
         Some(Command::Doctor(options)) => doctor::run(&configuration, &options),

@@ -119,7 +119,9 @@ fn tell(trace: &Trace) {
             StepOutcome::Failed { why } => warn!(rule = %step.rule, why, "a rule failed"),
             StepOutcome::Matched { .. }
             | StepOutcome::NotMatched { .. }
-            | StepOutcome::Applied { .. } => {}
+            | StepOutcome::Left { .. }
+            | StepOutcome::Applied { .. }
+            | StepOutcome::Sampled { .. } => {}
         }
     }
 }

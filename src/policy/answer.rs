@@ -105,11 +105,9 @@ fn says(answer: &Answer) -> String {
             .repetition
             .map(|repetition| format!("ends after {} repetitions", repetition.times)),
     );
-    says.extend(
-        answer
-            .stop
-            .as_ref()
-            .map(|stop| format!("{} stop strings", stop.len())),
-    );
+    says.extend(answer.stop.as_ref().map(|stop| match stop.len() {
+        1 => "1 stop string".to_owned(),
+        count => format!("{count} stop strings"),
+    }));
     says.join(", ")
 }

@@ -68,9 +68,12 @@ impl Set {
                 if let [class] = classes.as_slice() {
                     return Some((*class, format!("{class}: the key that it asks for says so")));
                 }
-                recorder.unmet(Stage::Classify, rule, || match classes.is_empty() {
-                    true => "none of its keys is asked for".to_owned(),
-                    false => "keys of several classes are asked for".to_owned(),
+                recorder.idle(Stage::Classify, rule, || {
+                    let why = match classes.is_empty() {
+                        true => "none of its keys is asked for",
+                        false => "keys of several classes are asked for",
+                    };
+                    but_one(rule, why.to_owned())
                 });
                 None
             }
@@ -80,7 +83,7 @@ impl Set {
                     .find_map(|name| Some((name, signals.headers.get(name)?.trim())));
                 let Some((name, value)) = sent else {
                     recorder.idle(Stage::Classify, rule, || {
-                        no_header(rule, format!("there is no header {}", names.join(" or ")))
+                        but_one(rule, format!("there is no header {}", names.join(" or ")))
                     });
                     return None;
                 };
@@ -90,7 +93,7 @@ impl Set {
                     .or_else(|| Class::from_open_webui(value));
                 if class.is_none() {
                     recorder.idle(Stage::Classify, rule, || {
-                        no_header(
+                        but_one(
                             rule,
                             format!("the header {name} names no task that is known"),
                         )
@@ -130,8 +133,8 @@ impl Set {
     }
 }
 
-/// A rule by a header of which all holds but the header.
-fn no_header(rule: &Rule, why: String) -> StepOutcome {
+/// A rule that holds but for the header or the key that names the class.
+fn but_one(rule: &Rule, why: String) -> StepOutcome {
     let held = rule.conditions();
     StepOutcome::NotMatched {
         why,

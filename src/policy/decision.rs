@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::{Class, Trace};
 pub use crate::chat::answer::{JsonShape, JsonValue, Repetition, Think};
@@ -69,9 +69,14 @@ pub struct Queue {
     /// 0 is the most urgent.
     pub urgency: u8,
     /// Longest time until the answer has to be there.
+    #[serde(rename = "deadline_ms", serialize_with = "as_millis")]
     pub deadline: Option<Duration>,
     /// The answer where the model gives none that can be used.
     pub fallback: Option<Arc<str>>,
+}
+
+fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    time.map(|time| time.as_millis()).serialize(serializer)
 }
 
 /// What happens to the answer on its way out.

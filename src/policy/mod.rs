@@ -45,5 +45,7 @@ pub use set::Set;
 pub use settings::{ByClass, Excess, History, ModelSettings, ToolLimits};
 pub use trace::{Change, Origin, Sampled, Shift, Stage, Step, StepOutcome, Trace, ValueOrigin};
 
+pub use trim::Estimate;
+
 #[cfg(test)]
 mod tests;

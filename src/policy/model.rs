@@ -1,16 +1,37 @@
 //! Which settings hold for a model.
 
-use super::{ModelFact, Set, Stage, StepOutcome, record::Recorder, set::Model};
+use super::{ModelFact, ModelSettings, Set, Stage, StepOutcome, record::Recorder, set::Model};
 
 impl Set {
-    /// The settings whose glob has most literal characters among those that match the model's id or a name of it;
-    /// where none does, among those that match its family.
+    /// The settings that hold for a model.
+    #[must_use]
+    pub fn model_settings(&self, id: &str, model: Option<&ModelFact>) -> Option<&ModelSettings> {
+        self.model_policy(id, model).map(|policy| &policy.settings)
+    }
+
+    /// As [`Set::model_policy`], and tells the trace.
     pub(super) fn settings(
         &self,
         id: &str,
         model: Option<&ModelFact>,
         recorder: &mut Recorder,
     ) -> Option<&Model> {
+        let found = self.model_policy(id, model);
+        let (rule, origin, what) = match found {
+            Some(model) => (
+                model.id.clone(),
+                Some(model.origin.clone()),
+                format!("{id} matches {}", model.glob),
+            ),
+            None => ("default".into(), None, format!("no policy is for {id}")),
+        };
+        recorder.step(Stage::Policy, rule, origin, StepOutcome::Matched { what });
+        found
+    }
+
+    /// The settings whose glob has most literal characters among those that match the model's id or a name of it;
+    /// where none does, among those that match its family.
+    fn model_policy(&self, id: &str, model: Option<&ModelFact>) -> Option<&Model> {
         let aliases = model
             .map(|model| model.aliases.as_slice())
             .unwrap_or_default();
@@ -27,19 +48,9 @@ impl Set {
         };
         // A glob without literals is for models that nothing else is known of.
         let particular = |model: &&Model| model.glob.literals() > 0;
-        let found = named(&names)
+        named(&names)
             .filter(particular)
             .or_else(|| family.and_then(|family| named(&[family])))
-            .or_else(|| named(&names));
-        let (rule, origin, what) = match found {
-            Some(model) => (
-                model.id.clone(),
-                Some(model.origin.clone()),
-                format!("{id} matches {}", model.glob),
-            ),
-            None => ("default".into(), None, format!("no policy is for {id}")),
-        };
-        recorder.step(Stage::Policy, rule, origin, StepOutcome::Matched { what });
-        found
+            .or_else(|| named(&names))
     }
 }

@@ -166,7 +166,7 @@ impl<'a> Rewriter<'a> {
         let after = chars(&content);
         message.to_mut().content = content;
         let place = format!("messages[{index}].content");
-        self.note(place, what, before, after, Shift::None);
+        self.note(place, what, before, after, Shift::Edited(index));
     }
 
     /// Takes thinking off a message.
@@ -184,7 +184,7 @@ impl<'a> Rewriter<'a> {
             "removed".to_owned(),
             before,
             0,
-            Shift::None,
+            Shift::Edited(index),
         );
     }
 
@@ -226,7 +226,7 @@ impl<'a> Rewriter<'a> {
             let before = chars(&first.content) + chars(&second.content);
             let after = chars(&message.content);
             *first = Cow::Owned(message);
-            let shift = Shift::Removed(index + 1..index + 2);
+            let shift = Shift::Merged(index);
             let place = format!("messages[{index}]");
             self.note(place, what.into(), before, after, shift);
         }

@@ -209,7 +209,7 @@ impl<T: PartialEq> Sampled<T> {
             (Some(_), Some(_)) => ValueOrigin::Clamped,
         };
         Self {
-            name,
+            name: name.into(),
             value,
             asked,
             origin,
@@ -225,7 +225,7 @@ fn change(value: &Sampled<f32>) -> Option<Change> {
         None => format!("the client's {asked} is ignored"),
     };
     Some(Change {
-        place: value.name.to_owned(),
+        place: value.name.to_string(),
         what,
         before: 0,
         after: 0,
@@ -241,13 +241,15 @@ fn record(
     recorder: &mut Recorder,
 ) {
     let by = choice.profile.clone().unwrap_or_else(|| "client".into());
+    let cannot = ask.model.is_some_and(|model| !model.thinking);
     let thinking = match choice.thinking {
         Some(true) => "thinking on",
         Some(false) => "thinking off",
+        None if cannot => "thinking off",
         None => "thinking as the model does",
     };
     let whose = match (ask.typed, ask.request.thinking) {
-        _ if ask.model.is_some_and(|model| !model.thinking) => " (it cannot think first)",
+        _ if cannot => " (the model cannot)",
         (Some(_), _) => " (typed)",
         (None, Some(sent)) if choice.thinking == Some(sent) => " (asked for)",
         _ => "",

@@ -1,6 +1,6 @@
 //! Why a decision came out as it did, as data: the same for the terminal, JSON, the log and tests.
 
-use std::{ops::Range, sync::Arc};
+use std::{borrow::Cow, ops::Range, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,7 @@ pub struct Step {
     /// Where it stands.
     pub origin: Option<Origin>,
     /// What came of it.
+    #[serde(flatten)]
     pub outcome: StepOutcome,
 }
 
@@ -113,10 +114,10 @@ pub enum StepOutcome {
 }
 
 /// A value of the sample stage.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Sampled<T> {
     /// Its key in policy files: `temperature`, `top_k`, `max_tokens`...
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// What it is; `None` where nobody determined it.
     pub value: Option<T>,
     /// What the client asked for.
@@ -126,7 +127,7 @@ pub struct Sampled<T> {
 }
 
 /// Who determined a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ValueOrigin {
     /// The profile, or, for `max_tokens`, the model's policy.
@@ -163,7 +164,7 @@ pub struct Change {
     pub before: usize,
     /// Characters after.
     pub after: usize,
-    /// How it moved the messages behind it.
+    /// Which message it is about, and how it moved the others.
     #[serde(skip)]
     pub shift: Shift,
 }
@@ -171,11 +172,15 @@ pub struct Change {
 /// How a change moves messages, so that one can be followed from the request as it came to the one that goes on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Shift {
-    /// Not at all.
+    /// It is about no message.
     #[default]
     None,
+    /// Not at all; it changed the one at this index.
+    Edited(usize),
     /// A new one stands at this index.
     Inserted(usize),
+    /// The one at this index and the one behind it are one.
+    Merged(usize),
     /// Those of this range are gone.
     Removed(Range<usize>),
 }

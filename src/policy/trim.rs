@@ -7,6 +7,7 @@
 mod measure;
 mod units;
 
+pub use self::measure::Estimate;
 use self::{
     measure::{Size, Water},
     units::Unit,

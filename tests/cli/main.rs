@@ -8,6 +8,7 @@
 )]
 
 mod console;
+mod explain;
 mod serve;
 mod server;
 

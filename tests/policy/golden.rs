@@ -92,7 +92,10 @@ fn trace(text: &mut String, trace: &Trace) {
         let changes = match &step.outcome {
             StepOutcome::Applied { changes } => changes,
             StepOutcome::Shadow { .. } | StepOutcome::Failed { .. } => panic!("{step:?}"),
-            StepOutcome::Matched { .. } | StepOutcome::NotMatched { .. } => continue,
+            StepOutcome::Matched { .. }
+            | StepOutcome::NotMatched { .. }
+            | StepOutcome::Left { .. }
+            | StepOutcome::Sampled { .. } => continue,
         };
         let file = step.origin.as_ref().map_or("-", |origin| &origin.file);
         for Change {
@@ -100,6 +103,7 @@ fn trace(text: &mut String, trace: &Trace) {
             what,
             before,
             after,
+            ..
         } in changes
         {
             writeln!(

@@ -2,7 +2,6 @@
 
 mod export;
 mod filter;
-mod paint;
 mod show;
 mod stats;
 mod tail;
@@ -11,7 +10,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use super::{Configuration, Failure, code};
+use super::{Configuration, Failure, code, paint};
 use crate::promptlog::{Reader, StoreError};
 
 #[derive(Debug, Args)]

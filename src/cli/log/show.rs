@@ -236,7 +236,10 @@ fn story(step: &Step) -> String {
         .unwrap_or_default();
     let what = match &step.outcome {
         StepOutcome::Matched { what } => what.clone(),
-        StepOutcome::NotMatched { why } => format!("does not hold: {why}"),
+        StepOutcome::NotMatched { why, .. } => format!("does not hold: {why}"),
+        StepOutcome::Left { why } => format!("does nothing: {why}"),
+        // Told by an explanation only.
+        StepOutcome::Sampled { .. } => String::new(),
         StepOutcome::Applied { changes } => changed(changes),
         StepOutcome::Shadow { what, changes } if changes.is_empty() => format!("would: {what}"),
         StepOutcome::Shadow { changes, .. } => format!("would: {}", changed(changes)),

@@ -1,6 +1,7 @@
 //! Prompts as the worker reads them, without a worker: for tools that show them. The gateway itself counts nothing.
 
 use aho_corasick::{AhoCorasick, MatchKind};
+use serde::Serialize;
 
 use super::{escape::CUT, prepare, reusable, tokenizer::ModelTokenizer};
 use crate::{chat, engine::catalog::ModelCard};
@@ -24,7 +25,7 @@ pub struct ReadPrompt {
 }
 
 /// A piece of a prompt.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PromptPiece {
     /// Its text.
     pub text: String,
@@ -33,7 +34,7 @@ pub struct PromptPiece {
 }
 
 /// What a piece of a prompt is to the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PieceKind {
     /// Text.

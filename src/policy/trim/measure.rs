@@ -4,8 +4,8 @@
 use std::ops::{Add, Sub};
 
 use crate::{
-    chat::{Content, Message, Part, Role},
-    policy::{Rewriter, context::Context, tools},
+    chat::{Content, Message, Part, Request, Role, Tool},
+    policy::{ModelFact, ModelSettings, Rewriter, context::Context, tools},
 };
 
 /// Tokens that a chat template puts around a message.
@@ -98,6 +98,61 @@ impl Sub for Size {
     }
 }
 
+/// Tokens of the system messages.
+fn system_tokens<'m>(messages: impl Iterator<Item = &'m Message>, context: &Context<'_>) -> u32 {
+    messages
+        .filter(|message| message.role == Role::System)
+        .map(|message| Size::whole(message, context).tokens)
+        .sum()
+}
+
+/// Tokens of tool definitions with what a chat template puts around them.
+fn tools_tokens(tools: &[Tool], context: &Context<'_>) -> u32 {
+    if tools.is_empty() {
+        return 0;
+    }
+    let definitions = tools
+        .iter()
+        .map(|tool| tools::tokens(&tool.definition, context));
+    definitions.sum::<u32>() + tools::FRAME
+}
+
+/// Tokens that a prompt is likely to have, rather too many than too few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Estimate {
+    /// Of all of it.
+    pub prompt: u32,
+    /// Of its system messages.
+    pub system: u32,
+    /// Of its tool definitions.
+    pub tools: u32,
+}
+
+impl Estimate {
+    /// Estimates the prompt of a request for a model.
+    #[must_use]
+    pub fn of(request: &Request, model: Option<&ModelFact>) -> Self {
+        let context = Context {
+            original: request,
+            labels: &[],
+            model,
+            settings: &ModelSettings::default(),
+        };
+        let messages = request.messages.iter();
+        let conversation: u32 = messages
+            .clone()
+            .map(|message| Size::of(message, &context).tokens)
+            .sum();
+        let system = system_tokens(messages, &context);
+        let tools = tools_tokens(&request.tools, &context);
+        Self {
+            prompt: conversation + system + tools + END,
+            system,
+            tools,
+        }
+    }
+}
+
 /// A length that a conversation must not have more than; `None` is no limit.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Mark {
@@ -117,23 +172,10 @@ impl Water {
     pub(super) fn new(request: &Rewriter<'_>, context: &Context<'_>) -> Option<Self> {
         let history = context.settings.history;
         let tokens = context.prompt_tokens().map(|prompt| {
-            let system = request
-                .messages()
-                .filter(|message| message.role == Role::System);
-            let system: u32 = system
-                .map(|message| Size::whole(message, context).tokens)
-                .sum();
-            let tools: u32 = request
-                .tools()
-                .iter()
-                .map(|tool| tools::tokens(&tool.definition, context))
-                .sum();
-            let frame = if request.tools().is_empty() {
-                0
-            } else {
-                tools::FRAME
-            };
-            prompt.saturating_sub((system + tools + frame + END).next_multiple_of(STEP))
+            let around = system_tokens(request.messages(), context)
+                + tools_tokens(request.tools(), context)
+                + END;
+            prompt.saturating_sub(around.next_multiple_of(STEP))
         });
         if history.window_chars.is_none() && tokens.is_none() {
             return None;

@@ -1,0 +1,86 @@
+//! What is at hand of local models: their entries in the catalogue and, where counting is wanted, their tokenizers.
+
+use std::{cell::RefCell, collections::HashMap, rc::Rc};
+
+use crate::{
+    chat::Sampling,
+    engine::{ModelCard, worker::PromptReader},
+    policy::ModelFact,
+};
+
+/// What is at hand of local models.
+#[derive(Debug)]
+pub struct Models<'a> {
+    cards: &'a [ModelCard],
+    /// `None` where nothing is to be counted.
+    readers: Option<RefCell<HashMap<String, Opened>>>,
+}
+
+/// A tokenizer, or why there is none.
+type Opened = Result<Rc<PromptReader>, Rc<str>>;
+
+impl<'a> Models<'a> {
+    /// Reads a model's tokenizer when it is needed first: counts are exact. It takes a second and some 100 MB.
+    #[must_use]
+    pub fn counting(cards: &'a [ModelCard]) -> Self {
+        Self {
+            cards,
+            readers: Some(RefCell::default()),
+        }
+    }
+
+    /// Reads no tokenizer: all counts are estimates.
+    #[must_use]
+    pub fn estimating(cards: &'a [ModelCard]) -> Self {
+        Self {
+            cards,
+            readers: None,
+        }
+    }
+
+    /// The tokenizer and template of a model.
+    pub(super) fn reader(&self, model: Option<&ModelFact>) -> Opened {
+        let Some(model) = model else {
+            return Err("the model is not known here".into());
+        };
+        if let Some(upstream) = &model.upstream {
+            return Err(format!(
+                "only the server behind `{upstream}` knows its template and tokenizer"
+            )
+            .into());
+        }
+        let (Some(readers), Some(card)) = (&self.readers, self.card(&model.id)) else {
+            return Err("no tokenizer is at hand".into());
+        };
+        let mut readers = readers.borrow_mut();
+        let opened =
+            readers
+                .entry(card.id.clone())
+                .or_insert_with(|| match PromptReader::open(card) {
+                    Ok(Some(reader)) => Ok(Rc::new(reader)),
+                    Ok(None) => Err(
+                        "the model has no tokenizer.json or no chat template; the runtime's own \
+                     template takes only the last user message"
+                            .into(),
+                    ),
+                    Err(why) => Err(why.into()),
+                });
+        opened.clone()
+    }
+
+    /// The sampling values that the engine gives to a model's runtime; `None` for other models.
+    pub(super) fn sampling(
+        &self,
+        model: &str,
+        thinking: Option<bool>,
+        asked: &Sampling,
+    ) -> Option<Sampling> {
+        let card = self.card(model)?;
+        let defaults = card.sampling(thinking.unwrap_or(card.thinking));
+        Some(defaults.with(asked, &card.family).into())
+    }
+
+    fn card(&self, id: &str) -> Option<&'a ModelCard> {
+        self.cards.iter().find(|card| card.id == id)
+    }
+}
