@@ -1,8 +1,8 @@
 //! What the gateway and a worker say to each other.
 //!
-//! Frames are a 4-byte length and a [postcard] message, over the socket that the worker has as its standard input;
-//! its standard output and error belong to the runtime's log lines. Both ends are the same executable, so that the
-//! messages need no versions.
+//! Frames are a 4-byte length (big-endian) and a [postcard] message, over the socket that the worker has as its
+//! standard input; its standard output and error belong to the runtime's log lines. Both ends are the same
+//! executable, so that the messages need no versions.
 
 use std::{
     io::{self, Read, Write},
@@ -10,14 +10,20 @@ use std::{
     path::PathBuf,
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, BytesMut};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::retry_on_intr,
+};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::sampling::Values;
 
-/// Longest frame. A request body is limited to about this by the gateway.
-const MAX_FRAME: usize = 64 << 20;
+/// Longest message in bytes. A request body is limited to about this by the gateway.
+const MAX_MESSAGE: usize = 64 << 20;
+/// Bytes of the length before each message.
+const HEADER: usize = size_of::<u32>();
 
 /// Number of a job within this process.
 pub(super) type JobId = u64;
@@ -177,59 +183,119 @@ pub(super) enum End {
     Aborted,
 }
 
-/// The framing, for either end.
-pub(super) fn codec() -> LengthDelimitedCodec {
-    LengthDelimitedCodec::builder()
-        .max_frame_length(MAX_FRAME)
-        .new_codec()
-}
-
-/// The body of a frame.
+/// Appends a message as a frame.
 ///
 /// # Errors
-/// If the message cannot be serialised, e.g. a path that is not UTF-8.
-pub(super) fn encode<T: Serialize>(message: &T) -> io::Result<Bytes> {
-    postcard::to_stdvec(message)
-        .map(Bytes::from)
-        .map_err(io::Error::other)
+/// If the message is too long or cannot be serialised, e.g. a path that is not UTF-8.
+fn write_frame<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let begin = buffer.len();
+    buffer.extend_from_slice(&[0; HEADER]);
+    postcard::to_io(message, &mut *buffer).map_err(io::Error::other)?;
+    let length = buffer.len() - begin - HEADER;
+    let header = u32::try_from(length)
+        .ok()
+        .filter(|_| length <= MAX_MESSAGE)
+        .ok_or_else(too_long)?;
+    if let Some(place) = buffer.get_mut(begin..begin + HEADER) {
+        place.copy_from_slice(&header.to_be_bytes());
+    }
+    Ok(())
 }
 
-/// The message in the body of a frame.
+/// Takes the message of the first frame; `None` if the frame is not complete yet.
 ///
 /// # Errors
-/// If the body is no such message.
-pub(super) fn decode<T: DeserializeOwned>(body: &[u8]) -> io::Result<T> {
-    postcard::from_bytes(body).map_err(io::Error::other)
+/// If this is no frame, or its message is none of this type.
+fn take_frame<T: DeserializeOwned>(buffer: &mut BytesMut) -> io::Result<Option<T>> {
+    let Some(header) = buffer.first_chunk() else {
+        return Ok(None);
+    };
+    let length = u32::from_be_bytes(*header) as usize;
+    if length > MAX_MESSAGE {
+        return Err(too_long());
+    }
+    let end = HEADER + length;
+    let Some(body) = buffer.get(HEADER..end) else {
+        buffer.reserve(end - buffer.len());
+        return Ok(None);
+    };
+    let message = postcard::from_bytes(body).map_err(io::Error::other)?;
+    buffer.advance(end);
+    Ok(Some(message))
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("a message of more than {MAX_MESSAGE} bytes"),
+    )
+}
+
+/// The gateway's end of the socket.
+#[derive(Debug)]
+pub(super) struct WorkerSocket {
+    stream: tokio::net::UnixStream,
+    received: BytesMut,
+}
+
+impl WorkerSocket {
+    pub(super) fn new(stream: tokio::net::UnixStream) -> Self {
+        Self {
+            stream,
+            received: BytesMut::new(),
+        }
+    }
+
+    /// The next message; `None` when the worker has closed its end. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self) -> io::Result<Option<FromWorker>> {
+        loop {
+            if let Some(message) = take_frame(&mut self.received)? {
+                return Ok(Some(message));
+            }
+            self.received.reserve(1);
+            if self.stream.read_buf(&mut self.received).await? == 0 {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Sends one message. The stream is of no use once this has been cancelled.
+    pub(super) async fn send(&mut self, message: &ToWorker) -> io::Result<()> {
+        let mut frame = Vec::new();
+        write_frame(message, &mut frame)?;
+        self.stream.write_all(&frame).await
+    }
 }
 
 /// The worker's reading end; it blocks.
 #[derive(Debug)]
 pub(super) struct FrameReader {
     stream: UnixStream,
-    codec: LengthDelimitedCodec,
-    buffer: BytesMut,
+    received: BytesMut,
 }
 
 impl FrameReader {
     pub(super) fn new(stream: UnixStream) -> Self {
         Self {
             stream,
-            codec: codec(),
-            buffer: BytesMut::new(),
+            received: BytesMut::new(),
         }
     }
 
-    /// The next message; `None` when the other end has closed.
+    /// The next message; `None` when the gateway has closed its end.
     pub(super) fn next<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         let mut chunk = [0; 16 * 1024];
         loop {
-            if let Some(body) = self.codec.decode(&mut self.buffer)? {
-                return decode(&body).map(Some);
+            if let Some(message) = take_frame(&mut self.received)? {
+                return Ok(Some(message));
             }
+            // A thread that blocks in a read of a socket is woken also when the other end has read what was
+            // written here, which is after every token. One that polls for input is not.
+            retry_on_intr(|| poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], None))?;
             match self.stream.read(&mut chunk)? {
                 0 => return Ok(None),
                 count => self
-                    .buffer
+                    .received
                     .extend_from_slice(chunk.get(..count).unwrap_or_default()),
             }
         }
@@ -240,24 +306,22 @@ impl FrameReader {
 #[derive(Debug)]
 pub(super) struct FrameWriter {
     stream: UnixStream,
-    codec: LengthDelimitedCodec,
-    buffer: BytesMut,
+    frame: Vec<u8>,
 }
 
 impl FrameWriter {
     pub(super) fn new(stream: UnixStream) -> Self {
         Self {
             stream,
-            codec: codec(),
-            buffer: BytesMut::new(),
+            frame: Vec::new(),
         }
     }
 
     /// Sends one message, in one write.
     pub(super) fn send<T: Serialize>(&mut self, message: &T) -> io::Result<()> {
-        self.buffer.clear();
-        self.codec.encode(encode(message)?, &mut self.buffer)?;
-        self.stream.write_all(&self.buffer)
+        self.frame.clear();
+        write_frame(message, &mut self.frame)?;
+        self.stream.write_all(&self.frame)
     }
 }
 

@@ -15,11 +15,12 @@ use tokio::{
     process::{Child, Command as Process},
     sync::{mpsc, oneshot},
 };
-use tokio_util::codec::Framed;
 
 use super::{
     EngineError, EngineSettings, Progress,
-    protocol::{self, Finished, JobId, Load, Loaded, Prepared, Start, ToWorker, WirePrompt},
+    protocol::{
+        Finished, JobId, Load, Loaded, Prepared, Start, ToWorker, WirePrompt, WorkerSocket,
+    },
     sampling::Values,
 };
 use logtail::LogTail;
@@ -104,14 +105,13 @@ impl Worker {
         let (child, socket) = spawn(settings)
             .map_err(|error| failed(format!("its worker process cannot be started: {error}")))?;
         let pid = child.id();
-        let framed = Framed::new(socket, protocol::codec());
         let (commands, inbox) = mpsc::unbounded_channel();
         let (ready, hello) = oneshot::channel();
         let task = Task::new(
             id.to_owned(),
             settings,
             child,
-            framed,
+            WorkerSocket::new(socket),
             Arc::new(LogTail::new(id)),
             ready,
         );

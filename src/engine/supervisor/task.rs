@@ -1,26 +1,22 @@
 //! The task that owns a worker process: it passes messages, watches the clock and cleans up.
 
 use std::{
-    collections::HashMap, io, os::unix::process::ExitStatusExt as _, process::ExitStatus,
+    collections::HashMap, io, os::unix::process::ExitStatusExt as _, pin::pin, process::ExitStatus,
     sync::Arc, time::Duration,
 };
 
-use bytes::BytesMut;
-use futures::{SinkExt as _, StreamExt as _};
 use rkllm::log::Fault;
 use tokio::{
-    net::UnixStream,
     process::Child,
     sync::{mpsc, oneshot},
     task::JoinHandle,
     time::{Instant, sleep, sleep_until, timeout},
 };
-use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::{Command, LoadFailure, RunCommand, logtail::LogTail};
 use crate::engine::{
     EngineError, EngineSettings, Progress,
-    protocol::{self, Finished, FromWorker, JobId, Loaded, Prepared, ToWorker},
+    protocol::{Finished, FromWorker, JobId, Loaded, Prepared, ToWorker, WorkerSocket},
 };
 
 /// Time that a worker gets to end by itself.
@@ -35,7 +31,7 @@ type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 pub(super) struct Task {
     model: String,
     child: Child,
-    framed: Framed<UnixStream, LengthDelimitedCodec>,
+    socket: WorkerSocket,
     tail: Arc<LogTail>,
     followers: Vec<JoinHandle<()>>,
     heartbeat_timeout: Duration,
@@ -72,7 +68,7 @@ impl Task {
         model: String,
         settings: &EngineSettings,
         mut child: Child,
-        framed: Framed<UnixStream, LengthDelimitedCodec>,
+        socket: WorkerSocket,
         tail: Arc<LogTail>,
         starting: Reply<(), String>,
     ) -> Self {
@@ -88,7 +84,7 @@ impl Task {
         Self {
             model,
             child,
-            framed,
+            socket,
             tail,
             followers,
             heartbeat_timeout: settings.heartbeat_timeout,
@@ -102,12 +98,19 @@ impl Task {
     }
 
     pub(super) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>) {
+        // Every sign of life puts the deadlines off, so that the alarm looks whether it is still meant when it rings:
+        // setting it anew for each token would cost more than the token's own way through here.
+        let mut alarm = pin!(sleep_until(self.next_deadline().0));
         let ending = loop {
             let (due, _) = self.next_deadline();
+            if due < alarm.deadline() || alarm.is_elapsed() {
+                alarm.as_mut().reset(due);
+            }
             let step = tokio::select! {
-                frame = self.framed.next() => self.receive(frame),
+                biased;
                 command = inbox.recv() => self.obey(command).await,
-                () = sleep_until(due) => self.overdue(),
+                message = self.socket.next() => self.receive(message),
+                () = &mut alarm => self.overdue(),
             };
             if let Err(ending) = step {
                 break ending;
@@ -151,14 +154,12 @@ impl Task {
         }
     }
 
-    fn receive(&mut self, frame: Option<io::Result<BytesMut>>) -> Result<(), Ending> {
-        let body = match frame {
-            Some(Ok(body)) => body,
-            Some(Err(error)) => return Err(Ending::Gone(Some(error))),
-            None => return Err(Ending::Gone(None)),
-        };
+    fn receive(&mut self, message: io::Result<Option<FromWorker>>) -> Result<(), Ending> {
+        let message = message
+            .map_err(|error| Ending::Gone(Some(error)))?
+            .ok_or(Ending::Gone(None))?;
         self.last_sign = Instant::now();
-        match protocol::decode(&body).map_err(|error| Ending::Gone(Some(error)))? {
+        match message {
             FromWorker::Heartbeat => {}
             FromWorker::Hello => {
                 if let Some(ready) = self.starting.take() {
@@ -279,9 +280,8 @@ impl Task {
     }
 
     async fn send(&mut self, message: &ToWorker) -> Result<(), Ending> {
-        let body = protocol::encode(message).map_err(|error| Ending::Gone(Some(error)))?;
         // A worker reads at once whatever else it does; waiting longer would suspend the watch over it.
-        match timeout(self.heartbeat_timeout, self.framed.send(body)).await {
+        match timeout(self.heartbeat_timeout, self.socket.send(message)).await {
             Ok(sent) => sent.map_err(|error| Ending::Gone(Some(error))),
             Err(_) => Err(Ending::Hung("took no message and was killed".to_owned())),
         }
@@ -292,7 +292,7 @@ impl Task {
         let Self {
             model,
             mut child,
-            framed,
+            socket,
             tail,
             followers,
             starting,
@@ -302,7 +302,7 @@ impl Task {
             ..
         } = self;
         // A worker whose socket has closed ends by itself; one that hangs does not.
-        drop(framed);
+        drop(socket);
         let grace = if matches!(ending, Ending::Hung(_)) {
             Duration::ZERO
         } else {
