@@ -8,6 +8,7 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use futures::FutureExt;
 use pingora_core::protocols::{Stream, http::v1::server::HttpSession};
+use pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::{io::AsyncReadExt, sync::Semaphore, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, info, warn};
@@ -32,6 +33,8 @@ impl Gateway {
     /// Accepts clients and answers them until `stop` is cancelled, then drains: no new connection, no new
     /// request, idle connections closed at once, running answers up to the drain deadline.
     pub async fn serve(self: Arc<Self>, listener: Listener, stop: CancellationToken) {
+        // The time-outs of pingora's own kind start a thread that wakes a hundred times a second from then on.
+        set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let connections = TaskTracker::new();
         let cut = CancellationToken::new();
         let slots = Arc::new(Semaphore::new(self.settings.max_connections));
