@@ -64,6 +64,11 @@ impl Process {
         tree(self.child.id()).into_iter().map(cpu_micros).sum()
     }
 
+    /// CPU time used so far by this process alone, in microseconds.
+    pub(crate) fn own_cpu_micros(&self) -> f64 {
+        cpu_micros(self.child.id())
+    }
+
     /// Resident memory of this process alone, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         status_kib(self.child.id(), "VmRSS:") / 1024.0
@@ -104,7 +109,8 @@ fn tree(pid: u32) -> Vec<u32> {
     std::iter::once(pid).chain(children).collect()
 }
 
-fn cpu_micros(pid: u32) -> f64 {
+/// CPU time used so far by the threads of a process that still run, in microseconds.
+pub(crate) fn cpu_micros(pid: u32) -> f64 {
     tasks(pid)
         .iter()
         .filter_map(|task| fs::read_to_string(task.join("schedstat")).ok())
@@ -126,15 +132,18 @@ pub(crate) fn free_port() -> u16 {
 pub(crate) fn rkgate(dir: &Path, config: &str, speed: &str) -> Process {
     let path = dir.join("rkgate.toml");
     fs::write(&path, config).expect("write the configuration");
-    Process::announced(
-        Command::new(env!("CARGO_BIN_EXE_rkgate"))
-            .args(["serve", "--config"])
-            .arg(&path)
-            .current_dir(dir)
-            .env("RKLLM_SIM_SPEED", speed)
-            .env("RKLLM_SIM_NPU", dir.join("npu.lock"))
-            .stderr(Stdio::null()),
-    )
+    let mut command = Command::new(env!("CARGO_BIN_EXE_rkgate"));
+    command.args(["serve", "--config"]).arg(&path);
+    Process::announced(on_board(&mut command, dir, speed))
+}
+
+/// Gives a process the simulated board of `dir`, which runs at `speed`.
+pub(crate) fn on_board<'a>(command: &'a mut Command, dir: &Path, speed: &str) -> &'a mut Command {
+    command
+        .current_dir(dir)
+        .env("RKLLM_SIM_SPEED", speed)
+        .env("RKLLM_SIM_NPU", dir.join("npu.lock"))
+        .stderr(Stdio::null())
 }
 
 /// The middle of some measurements.
