@@ -194,7 +194,7 @@ fn unknown(name: &str, engine: &dyn LocalEngine, lists: &[Arc<[Model]>]) -> Fail
 
 /// A model of the engine as clients see it.
 fn describe(card: &ModelCard) -> Model {
-    let mut model = Model::new(card.id.as_str(), 0, "rkllm");
+    let mut model = Model::new(card.id.as_str(), card.written, "rkllm");
     model
         .extra
         .insert("name".to_owned(), card.name.as_str().into());

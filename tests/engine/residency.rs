@@ -25,14 +25,15 @@ async fn use_model(engine: &Engine, model: &str) {
 async fn the_least_recently_used_model_makes_room() {
     let bench = Bench::new();
     let need = |id: &str| bench.start().model(id).unwrap().expected_memory();
-    let budget = need("qwen3-0.6b") + need("qwen3-1.7b") + need("qwen3-0.6b") / 2;
+    let budget = need("qwen3-0.6b") + need("minicpm4-0.5b") + need("qwen3-1.7b") / 2;
+    assert!(budget < need("qwen3-4b"));
     let bench = bench.with(|settings| settings.memory_budget = MemoryBudget::Bytes(budget));
     let engine = bench.start();
     use_model(&engine, "qwen3-0.6b").await;
     let first = engine.status().workers[0].pid.unwrap();
-    use_model(&engine, "qwen3-1.7b").await;
-    assert_eq!(resident(&engine), ["qwen3-0.6b", "qwen3-1.7b"]);
     use_model(&engine, "minicpm4-0.5b").await;
+    assert_eq!(resident(&engine), ["minicpm4-0.5b", "qwen3-0.6b"]);
+    use_model(&engine, "qwen3-1.7b").await;
     assert_eq!(resident(&engine), ["minicpm4-0.5b", "qwen3-1.7b"]);
     assert!(
         !Path::new(&format!("/proc/{first}")).exists(),

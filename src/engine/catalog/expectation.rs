@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use super::name;
+use super::{kv_cache, name};
 
 /// The vendor's measurements; the file says where they come from.
 static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
@@ -23,6 +23,8 @@ pub struct Expectation {
     pub decode: f64,
     /// Bytes of memory with a short context.
     pub memory: u64,
+    /// Bytes of memory for each token of the context; 0 where it is not known, or the model needs none.
+    pub memory_per_token: u64,
     /// The measured row, e.g. `qwen3 0.6B w8a8`, and whether it is this very model.
     pub basis: String,
     /// Whether the numbers were measured on this family and size.
@@ -114,6 +116,7 @@ pub fn expect(
         prefill: row.prefill / scale,
         decode: row.decode / scale,
         memory: (row.memory_mb * scale * 1e6) as u64,
+        memory_per_token: kv_cache::bytes_per_token(&family, parameters).unwrap_or(0),
         basis: format!("{} {}B {}", row.family, row.parameters, row.quantisation),
         measured: same_family(row)
             && (scale - 1.0).abs() < 0.01

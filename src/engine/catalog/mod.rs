@@ -2,6 +2,7 @@
 
 pub mod expectation;
 mod fact;
+mod kv_cache;
 pub mod manifest;
 pub mod name;
 mod scan;
@@ -54,6 +55,8 @@ pub struct ModelCard {
     pub thinking: bool,
     /// Bytes of the model file.
     pub file_size: u64,
+    /// When the model file was written, in Unix seconds; 0 if the file system does not say.
+    pub written: u64,
     /// Speed and memory to expect, where anything is known of a like model.
     pub expectation: Option<Expectation>,
     /// What will not work as it should, each with its cure.
@@ -63,11 +66,14 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
-    /// Bytes of memory that the loaded model is expected to take.
+    /// Bytes of memory that the model is expected to take when it is loaded with its whole context.
     #[must_use]
     pub fn expected_memory(&self) -> u64 {
         match &self.expectation {
-            Some(expectation) => expectation.memory.max(self.file_size),
+            Some(expectation) => {
+                let context = u64::from(self.context_or_default()) * expectation.memory_per_token;
+                expectation.memory.max(self.file_size) + context
+            }
             None => self.file_size + self.file_size / 10,
         }
     }

@@ -1,6 +1,9 @@
 //! From the files on disk to the entries of the catalogue.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use super::{ModelCard, expectation, manifest, name};
 
@@ -44,13 +47,13 @@ pub(super) fn card(path: &Path) -> ModelCard {
         warnings.push(format!("model.toml is ignored: {problem}"));
         manifest::Manifest::default()
     });
-    let file_size = match std::fs::metadata(path) {
-        Ok(metadata) => metadata.len(),
+    let (file_size, written) = match std::fs::metadata(path) {
+        Ok(metadata) => (metadata.len(), unix_seconds(metadata.modified().ok())),
         Err(error) => {
             warnings.push(format!(
                 "the model file cannot be read: {error}; check the path and its permissions"
             ));
-            0
+            (0, 0)
         }
     };
     let stem = path
@@ -123,10 +126,16 @@ pub(super) fn card(path: &Path) -> ModelCard {
         vision,
         thinking,
         file_size,
+        written,
         expectation,
         warnings,
         manifest,
     }
+}
+
+fn unix_seconds(time: Option<SystemTime>) -> u64 {
+    time.and_then(|time| time.duration_since(UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_secs())
 }
 
 fn id(family: &str, size: Option<&str>) -> String {

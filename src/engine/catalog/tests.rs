@@ -151,3 +151,33 @@ fn a_missing_directory_is_an_empty_catalogue() {
             .is_empty()
     );
 }
+
+#[test]
+fn a_longer_context_takes_more_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    place(
+        dir.path(),
+        &[
+            ("a/Qwen3-4B-w8a8-4k.rkllm", ""),
+            ("b/Qwen3-4B-w8a8-16k.rkllm", ""),
+        ],
+    );
+    let catalog = Catalog::scan(dir.path());
+    let memory = |id: &str| catalog.find(id).unwrap().expected_memory();
+    assert_eq!(
+        memory("qwen3-4b-w8a8-16k") - memory("qwen3-4b-w8a8-4k"),
+        147_456 * 12 * 1024
+    );
+}
+
+#[test]
+fn a_model_is_as_old_as_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    place(dir.path(), &[("Qwen3-4B.rkllm", "")]);
+    let written = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    std::fs::File::open(dir.path().join("Qwen3-4B.rkllm"))
+        .unwrap()
+        .set_modified(written)
+        .unwrap();
+    assert_eq!(Catalog::scan(dir.path()).models()[0].written, 1_700_000_000);
+}
