@@ -2,7 +2,6 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use tempfile::TempDir;
 use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
     dispatch::dispatch,
     library,
     scheduler::Scheduler,
+    shipped::ShippedModels,
     status::{ResidentStatus, Status, WorkerStatus},
 };
 
@@ -28,7 +28,7 @@ struct Inner {
     /// What goes on as long as there are handles.
     _tasks: JoinSet<()>,
     /// The simulator's own models, if there were no others; removed with the engine.
-    shipped: Option<TempDir>,
+    shipped: Option<ShippedModels>,
 }
 
 /// Why the engine cannot start.
@@ -168,24 +168,18 @@ impl Engine {
     }
 }
 
-/// The models below `dir`, or else, for the simulator, its own ones, which last as long as the directory returned.
+/// The models below `dir`, or else, for the simulator, its own ones, which last as long as what is returned of them.
 ///
 /// # Errors
 /// [`StartError::Shipped`].
 pub(crate) fn catalog(
     dir: &Path,
     simulated: bool,
-) -> Result<(Catalog, Option<TempDir>), StartError> {
+) -> Result<(Catalog, Option<ShippedModels>), StartError> {
     let found = Catalog::scan(dir);
     if !found.models().is_empty() || !simulated {
         return Ok((found, None));
     }
-    let dir = TempDir::with_prefix("rkgate-models-").map_err(StartError::Shipped)?;
-    install_shipped(dir.path()).map_err(StartError::Shipped)?;
-    Ok((Catalog::scan(dir.path()), Some(dir)))
-}
-
-fn install_shipped(dir: &Path) -> std::io::Result<()> {
-    rkllm_sim::shipped::install(dir).map_err(std::io::Error::other)?;
-    Ok(())
+    let shipped = ShippedModels::install(&std::env::temp_dir()).map_err(StartError::Shipped)?;
+    Ok((Catalog::scan(shipped.path()), Some(shipped)))
 }

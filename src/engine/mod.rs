@@ -155,6 +155,7 @@ pub mod sampling;
 mod schedule;
 mod scheduler;
 pub mod settings;
+mod shipped;
 mod slot;
 mod status;
 mod supervisor;
