@@ -107,6 +107,11 @@ pub enum Progress {
     Loading,
     /// The runtime has begun to read the prompt.
     Started(Started),
+    /// The runtime knows how much of the prompt it has read before.
+    Reading {
+        /// Tokens of the prompt that need no computing.
+        cached: u32,
+    },
     /// One piece of the answer: whole characters, one or more tokens.
     Piece {
         /// The text, special tokens left out.

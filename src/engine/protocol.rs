@@ -110,6 +110,8 @@ pub(super) enum FromWorker {
     Loaded(Loaded),
     /// The model could not be loaded; the worker ends after this, so that the runtime's last lines are flushed.
     LoadFailed { reason: String },
+    /// The run has begun, with this many tokens of the prompt in the KV cache.
+    Running { job: JobId, cached: u32 },
     /// A piece of the answer.
     Token {
         job: JobId,

@@ -127,6 +127,8 @@ pub(crate) struct Outcome {
     pub(crate) places: Vec<usize>,
     pub(crate) loading: usize,
     pub(crate) started: Option<Started>,
+    /// Tokens that the KV cache was said to hold when the run began.
+    pub(crate) held: Option<u32>,
     pub(crate) text: String,
     pub(crate) piece_tokens: u32,
     pub(crate) done: Option<Completion>,
@@ -156,6 +158,7 @@ pub(crate) async fn follow(mut run: Run) -> Outcome {
             Progress::Queued { ahead } => outcome.places.push(ahead),
             Progress::Loading => outcome.loading += 1,
             Progress::Started(started) => outcome.started = Some(started),
+            Progress::Reading { cached } => outcome.held = Some(cached),
             Progress::Piece { text, tokens } => {
                 outcome.text.push_str(&text);
                 outcome.piece_tokens += tokens;
@@ -180,7 +183,12 @@ pub(crate) async fn first_piece(run: &mut Run) {
             .expect("the run hangs")
         {
             Some(Progress::Piece { .. }) => return,
-            Some(Progress::Queued { .. } | Progress::Loading | Progress::Started(_)) => {}
+            Some(
+                Progress::Queued { .. }
+                | Progress::Loading
+                | Progress::Started(_)
+                | Progress::Reading { .. },
+            ) => {}
             other => panic!("no piece but {other:?}"),
         }
     }

@@ -63,6 +63,11 @@ async fn the_next_turn_reuses_the_prefix() {
         let cached = second.completion().usage.cached;
         let expected = first.completion().usage.prompt;
         assert!(cached >= expected, "{abi:?}: {cached} of {expected} reused");
+        assert_eq!(
+            second.held,
+            Some(cached),
+            "{abi:?}: told at the beginning too"
+        );
         assert!(second.completion().usage.prompt > cached);
         let counters = engine.status().counters;
         assert_eq!(

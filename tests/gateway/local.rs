@@ -173,6 +173,7 @@ async fn a_stop_string_ends_the_run_and_counts_what_was_used() {
         .post(CHAT, &[], chat(false, r#","stop":["END"]"#))
         .await;
     let run = jobs.next().await.accept();
+    run.send(Progress::Reading { cached: 7 }).await;
     run.piece("one E").await;
     run.piece("ND two").await;
     run.cancelled().await;
@@ -180,6 +181,10 @@ async fn a_stop_string_ends_the_run_and_counts_what_was_used() {
     assert_eq!(body["choices"][0]["message"]["content"], "one ");
     assert_eq!(body["choices"][0]["finish_reason"], "stop");
     assert_eq!(body["usage"]["completion_tokens"], 2);
+    assert_eq!(
+        body["usage"]["prompt_tokens_details"]["cached_tokens"], 7,
+        "known before the run's own end"
+    );
 }
 
 #[tokio::test]
@@ -435,6 +440,7 @@ fn copy(step: &Progress) -> Progress {
         Progress::Queued { ahead } => Progress::Queued { ahead: *ahead },
         Progress::Loading => Progress::Loading,
         Progress::Started(started) => Progress::Started(*started),
+        Progress::Reading { cached } => Progress::Reading { cached: *cached },
         Progress::Piece { text, tokens } => Progress::Piece {
             text: text.clone(),
             tokens: *tokens,

@@ -51,6 +51,14 @@ struct Running {
     deadline: Instant,
 }
 
+impl Running {
+    fn tell(&self, progress: Progress) {
+        // The channel has room for every token of the answer; it only fails when nobody listens any more, and then
+        // the cancellation is on its way.
+        let _ = self.command.progress.try_send(progress);
+    }
+}
+
 /// Why a worker is at its end.
 enum Ending {
     /// It was asked to end.
@@ -176,7 +184,18 @@ impl Task {
                     let _ = reply.send(Ok(loaded));
                 }
             }
-            FromWorker::Token { job, text, tokens } => self.pass_on(job, text, tokens),
+            FromWorker::Running { job, cached } => {
+                if let Some(running) = self.running_job(job) {
+                    running.tell(Progress::Reading { cached });
+                }
+            }
+            FromWorker::Token { job, text, tokens } => {
+                let deadline = self.last_sign + self.stall_timeout;
+                if let Some(running) = self.running_job(job) {
+                    running.deadline = deadline;
+                    running.tell(Progress::Piece { text, tokens });
+                }
+            }
             FromWorker::Finished { job, result } => {
                 if let Some(running) = self.running.take_if(|running| running.command.job == job) {
                     self.finish(running, result);
@@ -212,20 +231,10 @@ impl Task {
         }
     }
 
-    fn pass_on(&mut self, job: JobId, text: String, tokens: u32) {
-        if let Some(running) = self
-            .running
+    fn running_job(&mut self, job: JobId) -> Option<&mut Running> {
+        self.running
             .as_mut()
             .filter(|running| running.command.job == job)
-        {
-            running.deadline = self.last_sign + self.stall_timeout;
-            // The channel has room for every token of the answer; it only fails when nobody listens any more, and
-            // then the cancellation is on its way.
-            let _ = running
-                .command
-                .progress
-                .try_send(Progress::Piece { text, tokens });
-        }
     }
 
     async fn obey(&mut self, command: Option<Command>) -> Result<(), Ending> {

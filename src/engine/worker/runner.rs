@@ -173,6 +173,10 @@ impl Runner {
             Ready::Tokens(ids) => reusable(&lock(&shared.kv), ids),
             Ready::Text { .. } => 0,
         };
+        shared.send(&FromWorker::Running {
+            job,
+            cached: predicted,
+        });
         let mut report = session.pass(shared, &mut pass)?;
         if session.may_have_lost_its_end_token(&pass, &report) {
             // A model of an older converter: the runtime stops at token 11, a comma in most vocabularies. From now on

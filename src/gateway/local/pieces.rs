@@ -22,6 +22,8 @@ pub(super) struct Pieces {
     assembler: Assembler,
     events: Vec<Event>,
     prompt_tokens: u32,
+    /// Tokens of the prompt that the KV cache holds.
+    cached: u32,
     generated: u32,
     /// What to answer where the engine gives the job up.
     fallback: Option<Arc<str>>,
@@ -59,6 +61,7 @@ impl Pieces {
             assembler: Assembler::new(options),
             events: Vec::new(),
             prompt_tokens,
+            cached: 0,
             generated: 0,
             told: false,
         }
@@ -87,13 +90,17 @@ impl Pieces {
                 Span::current().record("queue_ms", millis(started.queued));
                 Ok(News::Started(started.queued))
             }
+            Some(Progress::Reading { cached }) => {
+                self.cached = cached;
+                Ok(News::Text)
+            }
             Some(Progress::Piece { text, tokens }) => {
                 record.first_token.get_or_insert_with(Instant::now);
                 self.generated = self.generated.saturating_add(tokens);
                 self.assembler.push(&text, tokens, &mut self.events);
-                record.usage = Some(self.usage(0));
+                record.usage = Some(self.usage());
                 if self.assembler.stopped() {
-                    Ok(self.end(FinishReason::Stop, self.usage(0), None, record))
+                    Ok(self.end(FinishReason::Stop, self.usage(), None, record))
                 } else {
                     Ok(News::Text)
                 }
@@ -143,16 +150,16 @@ impl Pieces {
     fn without_the_engine(&mut self, record: &mut Record) -> Option<News> {
         let fallback = self.fallback.clone()?;
         if self.is_json {
-            return Some(self.end(FinishReason::Stop, self.usage(0), None, record));
+            return Some(self.end(FinishReason::Stop, self.usage(), None, record));
         }
         if self.told {
             return None;
         }
         self.events = vec![Event::Content(fallback.to_string())];
-        record.usage = Some(self.usage(0));
+        record.usage = Some(self.usage());
         Some(News::End(End {
             reason: FinishReason::Stop,
-            usage: self.usage(0),
+            usage: self.usage(),
             timings: None,
         }))
     }
@@ -175,10 +182,10 @@ impl Pieces {
     }
 
     /// What has been used so far, for answers that are cut short.
-    fn usage(&self, cached: u32) -> Usage {
+    fn usage(&self) -> Usage {
         Usage {
             prompt: self.prompt_tokens,
-            cached,
+            cached: self.cached,
             completion: self.generated,
             reasoning: self.assembler.reasoning_tokens(),
         }
@@ -191,7 +198,7 @@ fn show(progress: &Progress, ticket: &Ticket) {
         Progress::Loading => ticket.phase(Phase::Loading),
         Progress::Started(_) => ticket.phase(Phase::Running),
         Progress::Piece { tokens, .. } => ticket.tokens(*tokens),
-        Progress::Done(_) | Progress::Failed(_) => {}
+        Progress::Reading { .. } | Progress::Done(_) | Progress::Failed(_) => {}
     }
 }
 
