@@ -227,6 +227,7 @@ impl Checker<'_> {
                     model: alias.model.clone(),
                 })
                 .collect(),
+            thinking: upstream.thinking,
             connect_timeout: self.positive(&upstream.connect_timeout),
             first_byte_timeout: self.positive(&upstream.first_byte_timeout),
             idle_timeout: self.positive(&upstream.idle_timeout),

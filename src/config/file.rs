@@ -167,6 +167,9 @@ pub(super) struct Upstream {
     /// The models to offer; empty asks the server for its list.
     #[serde(default)]
     pub(super) models: Vec<Alias>,
+    /// How the server is told whether a model is to think, where policies or people say so.
+    #[serde(default)]
+    pub(super) thinking: ThinkSwitch,
     /// Longest time to connect.
     #[serde(default = "connect_timeout")]
     pub(super) connect_timeout: At<Period>,
@@ -203,6 +206,22 @@ pub(super) enum Kind {
     Openai,
     /// Ollama's own API; not supported yet.
     Ollama,
+}
+
+/// How a server is told whether a model is to think.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub enum ThinkSwitch {
+    /// `chat_template_kwargs.enable_thinking`: llama.cpp, vLLM, SGLang.
+    ChatTemplateKwargs,
+    /// `think`: Ollama and what speaks like it.
+    Think,
+    /// `/no_think` behind the last user message: Qwen3 behind any server.
+    Suffix,
+    /// It is not told; what clients say of it is passed on as it is.
+    #[default]
+    None,
 }
 
 /// A model of an upstream under a name of our own.

@@ -17,7 +17,7 @@ use std::{
 use schemars::transform::ReplaceConstValue;
 use url::Url;
 
-pub use file::{Abi, Content, LogFormat};
+pub use file::{Abi, Content, LogFormat, ThinkSwitch};
 pub use keys::Keys;
 pub use units::{Address, Budget, ByteSize, Malformed, Period};
 
@@ -113,6 +113,8 @@ pub struct Upstream {
     pub api_key: Option<ApiKey>,
     /// The models to offer; empty asks the server.
     pub models: Vec<Alias>,
+    /// How it is told whether a model is to think.
+    pub thinking: ThinkSwitch,
     /// Longest time to connect.
     pub connect_timeout: Duration,
     /// Longest time from the request's end to the answer's first byte.

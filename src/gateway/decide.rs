@@ -6,24 +6,16 @@ use tracing::{info, warn};
 use super::route::Call;
 use crate::{
     chat::{self, Content, Message, Role},
-    policy::{Decision, Facts, Headers, Input, Outcome, Set, StepOutcome, Trace},
+    policy::{Decision, Facts, Headers, Input, Set, StepOutcome, Trace},
     wire::openai::{CompletionRequest, DecodeError, decode_chat, decode_completion},
 };
-
-/// A request as the client sent it.
-#[derive(Debug)]
-pub(super) enum Form {
-    /// A conversation.
-    Chat(chat::Request),
-    /// A text to go on with.
-    Text(CompletionRequest),
-}
 
 /// A request and what was decided about it.
 #[derive(Debug)]
 pub(super) struct Decided {
-    /// The request as it came.
-    pub(super) form: Form,
+    pub(super) call: Call,
+    /// The request as it came. A text to go on with is what a user says.
+    pub(super) original: chat::Request,
     /// The conversation as the model is to see it; `None` where that is how it came.
     pub(super) rewritten: Option<chat::Request>,
     pub(super) decision: Decision,
@@ -31,76 +23,66 @@ pub(super) struct Decided {
     pub(super) rerouted: bool,
 }
 
-impl Form {
-    /// Reads a body; `None` for calls that no rule speaks of.
-    pub(super) fn read(call: Call, body: &[u8]) -> Result<Option<Self>, DecodeError> {
-        match call {
-            Call::Chat => decode_chat(body).map(Self::Chat).map(Some),
-            Call::Completion => decode_completion(body).map(Self::Text).map(Some),
-            Call::Embeddings => Ok(None),
-        }
+/// Reads a body; `None` for calls that no rule speaks of.
+pub(super) fn read(call: Call, body: &[u8]) -> Result<Option<chat::Request>, DecodeError> {
+    match call {
+        Call::Chat => decode_chat(body).map(Some),
+        Call::Completion => decode_completion(body).map(as_chat).map(Some),
+        Call::Embeddings => Ok(None),
     }
-
-    fn model(&self) -> &str {
-        match self {
-            Self::Chat(request) => &request.model,
-            Self::Text(request) => &request.model,
-        }
-    }
-}
-
-impl Decided {
-    /// Asks the policy about a request.
-    pub(super) fn about(form: Form, headers: &HeaderMap, set: &Set, facts: &Facts) -> Self {
-        let outcome = match &form {
-            Form::Chat(request) => decide(request, headers, set, facts),
-            Form::Text(request) => decide(&as_chat(request), headers, set, facts),
-        };
-        tell(&outcome.trace);
-        let asked = facts.model(form.model());
-        let rerouted = match asked {
-            Some(model) => model.id != outcome.decision.model,
-            None => *form.model() != *outcome.decision.model,
-        };
-        Self {
-            rewritten: match form {
-                Form::Chat(_) => outcome.request,
-                // What is to be continued is the client's own text to the letter.
-                Form::Text(_) => None,
-            },
-            form,
-            decision: outcome.decision,
-            rerouted,
-        }
-    }
-}
-
-fn decide(request: &chat::Request, headers: &HeaderMap, set: &Set, facts: &Facts) -> Outcome {
-    set.decide(&Input {
-        request,
-        headers: Headers::new(&|name| headers.get(name)?.to_str().ok()),
-        facts,
-    })
 }
 
 /// A text to go on with, as rules see it: what a user says, to a model that does not think.
-fn as_chat(request: &CompletionRequest) -> chat::Request {
+fn as_chat(request: CompletionRequest) -> chat::Request {
     chat::Request {
-        model: request.model.clone(),
+        model: request.model,
         messages: vec![Message {
             role: Role::User,
-            content: Content::Text(request.prompt.clone()),
+            content: Content::Text(request.prompt),
             reasoning: None,
             tool_calls: Vec::new(),
             tool_call_id: None,
             extra: serde_json::Map::new(),
         }],
         stream: request.stream,
+        include_usage: request.include_usage,
         sampling: request.sampling,
         max_tokens: request.max_tokens,
-        stop: request.stop.clone(),
+        stop: request.stop,
         thinking: Some(false),
+        extra: request.extra,
         ..chat::Request::default()
+    }
+}
+
+impl Decided {
+    /// Asks the policy about a request.
+    pub(super) fn about(
+        call: Call,
+        original: chat::Request,
+        headers: &HeaderMap,
+        set: &Set,
+        facts: &Facts,
+    ) -> Self {
+        let outcome = set.decide(&Input {
+            request: &original,
+            headers: Headers::new(&|name| headers.get(name)?.to_str().ok()),
+            facts,
+        });
+        tell(&outcome.trace);
+        let answering = &outcome.decision.model;
+        let rerouted = match facts.model(&original.model) {
+            Some(asked) => asked.id != *answering,
+            None => *original.model != **answering,
+        };
+        Self {
+            call,
+            // A text to go on with is the client's own to the letter.
+            rewritten: outcome.request.filter(|_| call == Call::Chat),
+            original,
+            decision: outcome.decision,
+            rerouted,
+        }
     }
 }
 

@@ -13,8 +13,10 @@ pub(super) struct Settled {
     pub(super) rule: Arc<str>,
     /// The sampling profile.
     pub(super) profile: Option<Arc<str>>,
-    thinking: Option<bool>,
-    max_tokens: Option<u32>,
+    /// Whether the model was told to think.
+    pub(super) thinking: Option<bool>,
+    /// The limit of generated tokens.
+    pub(super) max_tokens: Option<u32>,
 }
 
 impl From<&Decision> for Settled {

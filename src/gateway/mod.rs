@@ -13,26 +13,32 @@ mod listener;
 mod local;
 mod models;
 mod observe;
+mod remote;
 mod route;
 mod server;
 mod settings;
 mod upstream;
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use crate::{
+    chat,
     engine::{Engine, EngineError, Job, ModelCard, Run},
     policy::{Set, live::Live},
     telemetry::{Activity, Metrics, activity::Phase},
     wire,
 };
-use decide::{Decided, Form};
+use decide::Decided;
 use exchange::{Exchange, empty_response, response, set};
 use failure::Failure;
 use models::{Destination, Models};
+use remote::Errand;
 use route::{Call, Route};
 
 pub use auth::Keys;
@@ -160,12 +166,12 @@ impl Gateway {
             .read_body(self.settings.body_limit, self.settings.body_timeout)
             .await?;
         let peeked = wire::openai::peek(&body);
-        let form = match &peeked {
-            Ok(_) => Form::read(call, &body),
+        let read = match &peeked {
+            Ok(_) => decide::read(call, &body),
             Err(error) => Err(error.clone()),
         };
-        let decided = match form {
-            Ok(Some(form)) => Ok(Some(self.decide(form, set, exchange)?)),
+        let decided = match read {
+            Ok(Some(request)) => Ok(Some(self.decide(call, request, set, exchange)?)),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
@@ -193,31 +199,36 @@ impl Gateway {
                 local::answer(self, card, decided, exchange).await
             }
             Destination::Upstream { upstream, alias } => {
-                let name = peeked.as_ref().ok().map(|peeked| peeked.model.as_ref());
                 exchange.model = alias
                     .map(|alias| alias.model.as_str())
-                    .or(name)
+                    .or(name.ok())
                     .map(str::to_owned);
-                let renamed = alias.zip(peeked.ok()).map(|(alias, peeked)| {
-                    wire::openai::replace_model(&body, peeked.model_span, &alias.model)
-                });
-                let body = renamed.unwrap_or(body);
                 exchange.record.provider = upstream.name().to_owned();
                 observe::decided(exchange);
                 exchange.record.show(|ticket| ticket.phase(Phase::Relayed));
-                let path = match exchange.request().uri.query() {
-                    Some(query) => format!("{}?{query}", call.path()),
-                    None => call.path().to_owned(),
+                let errand = Errand {
+                    call,
+                    upstream,
+                    alias,
+                    body: &body,
+                    peeked: peeked.ok(),
+                    decided: decided.ok().flatten(),
                 };
-                self.upstreams.relay(upstream, &path, body, exchange).await
+                remote::answer(self, errand, exchange).await
             }
         }
     }
 
     /// Asks the policy about a request, and notes what it says for the answer's header and the log.
-    fn decide(&self, form: Form, set: &Set, exchange: &mut Exchange) -> Result<Decided, Failure> {
+    fn decide(
+        &self,
+        call: Call,
+        request: chat::Request,
+        set: &Set,
+        exchange: &mut Exchange,
+    ) -> Result<Decided, Failure> {
         let facts = self.models.facts();
-        let decided = Decided::about(form, &exchange.request().headers, set, &facts);
+        let decided = Decided::about(call, request, &exchange.request().headers, set, &facts);
         let decision = &decided.decision;
         exchange.class = decision.class;
         exchange.record.settled = Some(decision.into());
@@ -252,6 +263,13 @@ impl Gateway {
                 _ => None,
             })
     }
+}
+
+/// Unix seconds.
+fn now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// What a person sees who opens the address in a browser.

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     engine::{ModelCard, catalog::upstream_model},
     policy::{Facts, ModelFact},
-    wire::openai::{DecodeError, Model, model_list},
+    wire::openai::{DecodeError, Model, ThinkSwitch, model_list},
 };
 
 /// Names in an error message about an unknown model.
@@ -152,18 +152,18 @@ fn facts(engine: &dyn LocalEngine, upstreams: &Upstreams, lists: &[Arc<[Model]>]
     let mut models: Vec<ModelFact> = engine.models().iter().map(ModelFact::from).collect();
     for (index, upstream) in upstreams.all().iter().enumerate() {
         let name: Arc<str> = upstream.name().into();
+        let fact = |model: &str| ModelFact {
+            switchable: upstream.think_switch() != ThinkSwitch::None,
+            ..upstream_model(model, name.clone())
+        };
         if upstream.is_open() {
             let listed = lists.get(index).map(AsRef::as_ref).unwrap_or_default();
-            models.extend(
-                listed
-                    .iter()
-                    .map(|model| upstream_model(&model.id, name.clone())),
-            );
+            models.extend(listed.iter().map(|model| fact(&model.id)));
         } else {
             models.extend(upstream.aliases().iter().map(|alias| ModelFact {
                 id: alias.alias.as_str().into(),
                 aliases: vec![alias.model.clone()],
-                ..upstream_model(&alias.model, name.clone())
+                ..fact(&alias.model)
             }));
         }
     }

@@ -384,6 +384,7 @@ fn model(table: &Table<'_>) -> Option<ModelFact> {
             .and_then(|context| u32::try_from(context).ok()),
         vision: table.bool("vision").unwrap_or(false),
         thinking: table.bool("thinking").unwrap_or(false),
+        switchable: true,
         upstream: table.text("upstream").map(Into::into),
         chars_per_token: ModelFact::CHARS_PER_TOKEN,
     })

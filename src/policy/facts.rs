@@ -52,16 +52,20 @@ impl Facts {
                 context: Some(4096),
                 vision: false,
                 thinking: true,
+                switchable: true,
                 upstream: None,
                 chars_per_token: ModelFact::CHARS_PER_TOKEN,
             }],
         }
     }
 
-    /// The model known by this name, whatever its case.
+    /// The model known by this name, whatever its case; ids go before aliases.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&ModelFact> {
-        self.models.iter().find(|model| model.is_called(name))
+        let named = |model: &&ModelFact| model.id.eq_ignore_ascii_case(name);
+        let called = |model: &&ModelFact| model.is_called(name);
+        let mut models = self.models.iter();
+        models.clone().find(named).or_else(|| models.find(called))
     }
 }
 
@@ -80,6 +84,8 @@ pub struct ModelFact {
     pub vision: bool,
     /// Whether it can think before it answers.
     pub thinking: bool,
+    /// Whether it can be told to think or not by other means than words in the conversation.
+    pub switchable: bool,
     /// The upstream that serves it; `None` for the embedded engine.
     pub upstream: Option<Arc<str>>,
     /// Characters of ordinary text per token, learned from exact counts.

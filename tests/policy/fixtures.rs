@@ -130,6 +130,7 @@ pub(crate) fn last_user(request: &chat::Request) -> String {
 pub(crate) fn one_model(id: &str, family: &str, fixture: &Fixture) -> Facts {
     Facts {
         models: vec![ModelFact {
+            switchable: true,
             id: id.into(),
             aliases: vec![fixture.body["model"].as_str().unwrap().to_owned()],
             family: family.to_owned(),

@@ -8,6 +8,7 @@ use crate::{
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
     policy::{Platform, live::Origin},
+    wire::openai::ThinkSwitch,
 };
 
 pub(super) fn engine(config: &config::Engine) -> EngineSettings {
@@ -77,6 +78,12 @@ pub(super) fn upstreams(upstreams: &[config::Upstream]) -> Vec<UpstreamSettings>
                 model: alias.model.clone(),
             })
             .collect(),
+        thinking: match upstream.thinking {
+            config::ThinkSwitch::ChatTemplateKwargs => ThinkSwitch::ChatTemplateKwargs,
+            config::ThinkSwitch::Think => ThinkSwitch::Think,
+            config::ThinkSwitch::Suffix => ThinkSwitch::NoThink,
+            config::ThinkSwitch::None => ThinkSwitch::None,
+        },
         connect_timeout: upstream.connect_timeout,
         first_byte_timeout: Some(upstream.first_byte_timeout),
         read_timeout: upstream.idle_timeout,

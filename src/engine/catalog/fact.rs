@@ -15,6 +15,7 @@ impl From<&ModelCard> for ModelFact {
             context: Some(card.context_or_default()),
             vision: card.vision,
             thinking: card.thinking,
+            switchable: true,
             upstream: None,
             chars_per_token: Self::CHARS_PER_TOKEN,
         }
@@ -22,7 +23,7 @@ impl From<&ModelCard> for ModelFact {
 }
 
 /// A model that an upstream serves. Servers tell no more than its name, e.g. `qwen3:1.7b` or `Qwen/Qwen3-1.7B`; what
-/// that does not say stays unknown.
+/// that does not say stays unknown. How the server is told to think is for the caller to know.
 #[must_use]
 pub fn upstream_model(id: &str, upstream: impl Into<Arc<str>>) -> ModelFact {
     let stem = id.rsplit('/').next().unwrap_or(id).replace(':', "-");
@@ -33,6 +34,7 @@ pub fn upstream_model(id: &str, upstream: impl Into<Arc<str>>) -> ModelFact {
         context: None,
         vision: name::sees(&family),
         thinking: name::thinks(&family),
+        switchable: false,
         family,
         upstream: Some(upstream.into()),
         chars_per_token: ModelFact::CHARS_PER_TOKEN,

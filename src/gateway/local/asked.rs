@@ -10,13 +10,8 @@ use crate::{
         answer::{AnswerOptions, Think, Thinking},
     },
     engine::{Job, ModelCard, Origin, Prompt, QueueClass, Run},
-    gateway::{
-        decide::{Decided, Form},
-        exchange::Exchange,
-        route::Call,
-    },
+    gateway::{decide::Decided, exchange::Exchange, route::Call},
     policy::{Class, Decision},
-    wire::openai::CompletionRequest,
 };
 
 /// How the answer to a request is to be read and told.
@@ -33,14 +28,16 @@ pub(super) struct Manner {
 /// What a decided request asks of this model.
 pub(super) fn job(decided: Decided, card: &ModelCard, exchange: &Exchange) -> (Job, Manner) {
     let Decided {
-        form,
+        call,
+        original,
         rewritten,
         decision,
         ..
     } = decided;
-    let (prompt, manner) = match form {
-        Form::Chat(request) => chat(rewritten.unwrap_or(request), &decision, card),
-        Form::Text(request) => completion(request),
+    let request = rewritten.unwrap_or(original);
+    let (prompt, manner) = match call {
+        Call::Completion => completion(request),
+        Call::Chat | Call::Embeddings => chat(request, &decision, card),
     };
     let job = Job {
         id: exchange.id.clone(),
@@ -87,7 +84,7 @@ fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (P
     (Prompt::Chat(Arc::new(request)), manner)
 }
 
-fn completion(request: CompletionRequest) -> (Prompt, Manner) {
+fn completion(request: chat::Request) -> (Prompt, Manner) {
     let manner = Manner {
         call: Call::Completion,
         model: request.model,
@@ -99,7 +96,11 @@ fn completion(request: CompletionRequest) -> (Prompt, Manner) {
             ..AnswerOptions::default()
         },
     };
-    (Prompt::Text(request.prompt), manner)
+    let text = request
+        .messages
+        .iter()
+        .map(|message| message.content.text());
+    (Prompt::Text(text.collect()), manner)
 }
 
 /// Who asks, as far as Open WebUI's headers tell.

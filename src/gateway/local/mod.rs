@@ -4,11 +4,9 @@ mod asked;
 mod pieces;
 mod sse;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tokio::time::{self, MissedTickBehavior};
 
-use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, route::Call};
+use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, now, route::Call};
 use crate::{
     chat::answer::Answer,
     engine::{ModelCard, Progress, Run},
@@ -192,11 +190,4 @@ async fn respond(
         ),
     };
     exchange.respond_json(&body).await
-}
-
-/// Unix seconds.
-fn now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::BytesMut;
 use http::{HeaderValue, StatusCode};
 
-use super::{asked::Manner, now, pieces::End};
+use super::{asked::Manner, pieces::End};
 use crate::{
     chat::Event,
     gateway::{
         exchange::{Exchange, response, set},
         failure::Failure,
+        now,
         route::Call,
     },
     wire::openai::{self, ChunkEncoder},

@@ -1,6 +1,7 @@
 //! Servers that requests are relayed to.
 
 mod courier;
+mod edit;
 mod endpoint;
 mod head;
 mod listing;
@@ -15,6 +16,8 @@ use std::{
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use url::Url;
 
+use crate::wire::openai::ThinkSwitch;
+pub(super) use edit::Edits;
 use endpoint::Endpoint;
 pub(super) use listing::Listings;
 
@@ -32,6 +35,8 @@ pub struct UpstreamSettings {
     pub api_key: Option<String>,
     /// The models that are offered from it; empty: all that it lists.
     pub models: Vec<ModelAlias>,
+    /// How it is told whether a model is to think.
+    pub thinking: ThinkSwitch,
     /// Time for a connection, TLS included.
     pub connect_timeout: Duration,
     /// Time from the request to the answer's header; none, because a long prompt may take minutes to read.
@@ -49,6 +54,7 @@ impl UpstreamSettings {
             urls,
             api_key: None,
             models: Vec::new(),
+            thinking: ThinkSwitch::None,
             connect_timeout: Duration::from_secs(5),
             first_byte_timeout: None,
             read_timeout: Duration::from_secs(600),
@@ -139,6 +145,11 @@ impl Upstream {
 
     pub(super) fn aliases(&self) -> &[ModelAlias] {
         &self.settings.models
+    }
+
+    /// How it is told whether a model is to think.
+    pub(super) fn think_switch(&self) -> ThinkSwitch {
+        self.settings.thinking
     }
 
     /// The endpoints, beginning with the one that answered last.

@@ -1,4 +1,4 @@
-//! Calls: a request goes to an upstream as it came, the answer comes back as it comes.
+//! Calls: a request goes to an upstream, and the answer comes back as it comes, or changed as the rules want it.
 
 use std::{sync::atomic::Ordering, time::Instant};
 
@@ -14,6 +14,7 @@ use tracing::debug;
 use super::{
     Upstream, UpstreamError, UpstreamFault, Upstreams,
     courier::Courier,
+    edit::{self, Editable, Edits},
     endpoint::{Endpoint, IDLE_LIFE},
     head::{self, RequestHead},
 };
@@ -50,27 +51,38 @@ enum Refusal {
 }
 
 impl Upstreams {
-    /// Sends a request and relays the answer to the client.
+    /// Sends a request and relays the answer to the client, with these edits if there are any.
     pub(in crate::gateway) async fn relay(
         &self,
         upstream: &Upstream,
         path: &str,
         body: Bytes,
+        edits: Option<Edits>,
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
         let has_key = upstream.settings.api_key.is_some();
         let request = Request {
             method: "POST",
             path,
-            fields: head::passing(exchange.request(), has_key),
+            fields: head::passing(exchange.request(), has_key, edits.is_some()),
             body: Some(body),
         };
         let mut answer = tokio::select! {
             answer = self.call(upstream, &request) => answer?,
             gone = exchange.client_gone() => return Err(gone),
+            () = edit::too_late(edits.as_ref()) => return Err(upstream.late().into()),
         };
         drop(request);
         let (header, length) = head::answer(answer.header());
+        if let Some(edits) = edits {
+            match Editable::of(answer.header()) {
+                Some(Editable::Whole) => return edit::whole(answer, header, edits, exchange).await,
+                Some(Editable::Stream) => {
+                    return edit::stream(answer, header, edits, exchange).await;
+                }
+                None => {}
+            }
+        }
         exchange.begin(header, length).await?;
         loop {
             // Whoever leaves takes the upstream's connection along, so that it stops to generate.
@@ -240,6 +252,16 @@ impl Answer<'_> {
             .map_err(|error| self.upstream.read_error(&error))
     }
 
+    /// That the answer has not come by its deadline.
+    pub(super) fn late(&self) -> UpstreamError {
+        self.upstream.late()
+    }
+
+    /// An error of this answer's upstream.
+    pub(super) fn error(&self, kind: UpstreamFault, reason: &str) -> UpstreamError {
+        self.upstream.error(kind, reason)
+    }
+
     /// Keeps the connection for another request, if the answer was read to its end.
     pub(super) async fn release(mut self) {
         self.session.respect_keepalive();
@@ -258,6 +280,13 @@ impl Answer<'_> {
 }
 
 impl Upstream {
+    fn late(&self) -> UpstreamError {
+        self.error(
+            UpstreamFault::Timeout,
+            "the deadline of the request's queue class is over",
+        )
+    }
+
     fn read_error(&self, error: &pingora_core::Error) -> UpstreamError {
         let kind = match error.etype() {
             ErrorType::ReadTimedout | ErrorType::WriteTimedout => UpstreamFault::Timeout,

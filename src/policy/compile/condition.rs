@@ -54,6 +54,7 @@ impl Compiler<'_> {
             stream: table.bool("stream"),
             tools: table.bool("tools"),
             images: table.bool("images"),
+            upstream: table.bool("upstream"),
             last_role: table.text("last_role").and_then(ops::role_named),
             user_turns,
             turns,

@@ -105,6 +105,11 @@ question mark, and text that is no block follows.",
         "Globs of the model's family, e.g. `qwen3*`.",
     ),
     Key::optional(
+        "upstream",
+        Kind::Bool,
+        "Whether an upstream answers and not the embedded engine.",
+    ),
+    Key::optional(
         "headers",
         Kind::Map(&Kind::Texts),
         "Header names with globs of their values; every header named must be there and match.",

@@ -17,6 +17,7 @@ pub(crate) struct Condition {
     pub(crate) stream: Option<bool>,
     pub(crate) tools: Option<bool>,
     pub(crate) images: Option<bool>,
+    pub(crate) upstream: Option<bool>,
     pub(crate) last_role: Option<Role>,
     pub(crate) user_turns: Span,
     pub(crate) turns: Span,
@@ -99,6 +100,9 @@ impl Condition {
         }
         if differs(self.images, signals.images) {
             found("images")?;
+        }
+        if differs(self.upstream, signals.upstream()) {
+            found("upstream")?;
         }
         if self.last_role.is_some() && self.last_role != last_role() {
             found("last_role")?;
@@ -233,6 +237,7 @@ impl Condition {
             ("stream", self.stream.is_some()),
             ("tools", self.tools.is_some()),
             ("images", self.images.is_some()),
+            ("upstream", self.upstream.is_some()),
             ("last_role", self.last_role.is_some()),
             ("user_turns", self.user_turns != all),
             ("turns", self.turns != all),
@@ -276,6 +281,7 @@ impl Condition {
             || differ(&self.tools, &other.tools)
             || differ(&self.images, &other.images)
             || differ(&self.introduces, &other.introduces)
+            || differ(&self.upstream, &other.upstream)
             || differ(&self.last_role, &other.last_role)
             || apart(self.user_turns, other.user_turns)
             || apart(self.turns, other.turns)
@@ -316,6 +322,7 @@ impl Condition {
             && same(&self.tools, &other.tools)
             && same(&self.images, &other.images)
             && same(&self.introduces, &other.introduces)
+            && same(&self.upstream, &other.upstream)
             && same(&self.last_role, &other.last_role)
             && self.user_turns.covers(other.user_turns)
             && self.turns.covers(other.turns)

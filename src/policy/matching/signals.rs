@@ -73,6 +73,11 @@ impl<'a> Signals<'a> {
         }
     }
 
+    /// Whether an upstream answers: all models of the engine are known.
+    pub(super) fn upstream(&self) -> bool {
+        self.model.is_none_or(|model| model.upstream.is_some())
+    }
+
     /// Whether any message holds an image.
     pub(crate) fn images(&self) -> bool {
         self.images

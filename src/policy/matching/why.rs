@@ -17,6 +17,8 @@ impl Condition {
             "tools" => format!("{} tools are offered", request.tools.len()),
             "images" if signals.images => "there is an image".to_owned(),
             "images" => "there is no image".to_owned(),
+            "upstream" if signals.upstream() => "an upstream answers".to_owned(),
+            "upstream" => "the embedded engine answers".to_owned(),
             "last_role" => match request.messages.last() {
                 Some(message) => format!("{} spoke last", message.role.as_str()),
                 None => "there is no message".to_owned(),

@@ -20,7 +20,8 @@ pub(super) const DESCRIPTION: Description = Description {
     summary: "Obeys and removes `/think` and `/no_think` in user messages.",
     details: "The last one in the conversation counts; `/nothink` is another spelling. A switch stands alone at the \
 beginning or the end of a line; within a sentence, in code and in quoted documents it is part of the text. A message \
-that is nothing but a switch keeps it.",
+that is nothing but a switch keeps it. So does every message to an upstream whose `thinking` is not set: its server can \
+be told by these words alone.",
     keys: &[Key::optional(
         "otherwise",
         Kind::Bool,
@@ -64,7 +65,11 @@ fn compile(table: &Table<'_>, _: &mut Vec<Problem>) -> Option<Box<dyn Operation>
 }
 
 impl Operation for SoftSwitch {
-    fn apply(&self, request: &mut Rewriter<'_>, _: &Context<'_>) {
+    fn apply(&self, request: &mut Rewriter<'_>, context: &Context<'_>) {
+        if context.model.is_some_and(|model| !model.switchable) {
+            request.leave("these words are all that tells the model's server");
+            return;
+        }
         let mut last = None;
         request.edit_all(Role::User, "switch of thinking removed", |text| {
             if !SWITCHES.iter().any(|(switch, _)| text.contains(switch)) {

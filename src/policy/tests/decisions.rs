@@ -117,6 +117,7 @@ fn tasks_may_ignore_what_a_preset_sends() {
 
 fn models() -> Facts {
     let model = |id: &str, family: &str, vision: bool| ModelFact {
+        switchable: true,
         id: id.into(),
         family: family.to_owned(),
         vision,

@@ -24,13 +24,18 @@ use crate::chat::{
 };
 
 const CONTENT: &str = "content";
+const MODEL: &str = "model";
 /// What upstreams call thinking. Some send it under two names.
 const REASONING: &[&str] = &["reasoning_content", "reasoning", "thinking"];
 
-/// The whole answer as the options want it, and what was done to it. What is no answer, an error for one, passes as
-/// it came.
+/// The whole answer as the options want it, with another name of the model if one is given, and what was done to it.
+/// What is no answer, an error for one, passes as it came.
 #[must_use]
-pub fn rewrite_answer(body: &Bytes, options: AnswerOptions) -> (Bytes, AnswerNotes) {
+pub fn rewrite_answer(
+    body: &Bytes,
+    options: AnswerOptions,
+    model: Option<&str>,
+) -> (Bytes, AnswerNotes) {
     let think = options.think;
     let mut assembler = assembler(options);
     let Some(original) = Original::read(body) else {
@@ -55,7 +60,7 @@ pub fn rewrite_answer(body: &Bytes, options: AnswerOptions) -> (Bytes, AnswerNot
     let notes = assembler.notes();
     (
         original
-            .with(&answer, assembler.stopped())
+            .with(&answer, assembler.stopped(), model)
             .unwrap_or_else(|| body.clone()),
         notes,
     )
@@ -96,9 +101,9 @@ impl<'a> Original<'a> {
     }
 
     /// The body with another answer; `None` if it is the same.
-    fn with(&self, answer: &Answer, stopped: bool) -> Option<Bytes> {
+    fn with(&self, answer: &Answer, stopped: bool, model: Option<&str>) -> Option<Bytes> {
         let mut message = Changes::default();
-        let mut changed = stopped;
+        let mut changed = stopped || model.is_some();
         if answer.content != self.content.as_deref().unwrap_or_default() {
             message.field_with(&[CONTENT], |out, _| json::write(out, &answer.content));
             changed = true;
@@ -135,6 +140,9 @@ impl<'a> Original<'a> {
                 },
             );
         });
+        if let Some(model) = model {
+            body.field_with(&[MODEL], move |out, _| json::write(out, model));
+        }
         let mut out = BytesMut::new();
         write(&mut out, &self.body, body);
         Some(out.freeze())

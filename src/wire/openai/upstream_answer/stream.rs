@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use super::{
-    CONTENT, REASONING, assembler, finish_reason,
+    CONTENT, MODEL, REASONING, assembler, finish_reason, json,
     patch::Changes,
     raw::{self, Member},
     reasoning, write,
@@ -26,13 +26,14 @@ pub struct AnswerStream {
 }
 
 impl AnswerStream {
-    /// For one answer.
+    /// For one answer, whose chunks tell this name of the model instead of the upstream's if one is given.
     #[must_use]
-    pub fn new(options: AnswerOptions) -> Self {
+    pub fn new(options: AnswerOptions, model: Option<String>) -> Self {
         Self {
             splitter: SseSplitter::default(),
             rewriter: Rewriter {
                 assembler: assembler(options),
+                model,
                 last: String::new(),
                 end: End::Open,
                 done: false,
@@ -71,6 +72,8 @@ impl AnswerStream {
 #[derive(Debug)]
 struct Rewriter {
     assembler: Assembler,
+    /// The model's name to tell.
+    model: Option<String>,
     /// The last chunk with a choice, a pattern for further ones.
     last: String,
     end: End,
@@ -109,7 +112,25 @@ impl Rewriter {
             (Some(text), Some(chunk)) if self.end == End::Open => {
                 self.chunk(event, text, &chunk, out)
             }
-            _ => out.put_slice(event),
+            _ => self.pass(event, members.as_deref().unwrap_or_default(), out),
+        }
+    }
+
+    /// Passes an event whose text stays as it is.
+    fn pass(&self, event: &[u8], members: &[Member<'_>], out: &mut BytesMut) {
+        if self.model.is_none() || raw::find(members, MODEL).is_none() {
+            return out.put_slice(event);
+        }
+        let mut changes = Changes::default();
+        self.rename(&mut changes);
+        out.put_slice(b"data: ");
+        write(out, members, changes);
+        out.put_slice(b"\n\n");
+    }
+
+    fn rename<'c>(&'c self, changes: &mut Changes<'c>) {
+        if let Some(model) = &self.model {
+            changes.field_with(&[MODEL], move |out, _| json::write(out, model));
         }
     }
 
@@ -144,7 +165,7 @@ impl Rewriter {
             (false, false) => vec![Event::Reasoning(thought), Event::Content(content)],
         };
         if events == said && !stopped {
-            return out.put_slice(event);
+            return self.pass(event, &chunk.members, out);
         }
         self.write(
             chunk,
@@ -163,7 +184,7 @@ impl Rewriter {
         // What belongs to the whole chunk, token counts for one, is written once.
         let mut whole = finish.is_none();
         if says_more {
-            chunk.write(out, "null", std::mem::take(&mut whole), |delta| {
+            self.put(chunk, out, "null", std::mem::take(&mut whole), |delta| {
                 write_rest(chunk, delta)
             });
         }
@@ -174,17 +195,50 @@ impl Rewriter {
                 // A stream cannot take its text back, and calls are the upstream's.
                 Event::ContentWasReasoning | Event::ToolCall { .. } => continue,
             };
-            chunk.write(out, "null", std::mem::take(&mut whole), |delta| {
+            self.put(chunk, out, "null", std::mem::take(&mut whole), |delta| {
                 let mut object = raw::ObjectWriter::new(delta);
                 object.put(name, text);
                 object.end();
             });
         }
         if let Some(finish) = finish {
-            chunk.write(out, finish, true, |delta| delta.put_slice(b"{}"));
+            self.put(chunk, out, finish, true, |delta| delta.put_slice(b"{}"));
         } else if whole && chunk.counts() {
-            chunk.write(out, "null", true, |delta| delta.put_slice(b"{}"));
+            self.put(chunk, out, "null", true, |delta| delta.put_slice(b"{}"));
         }
+    }
+
+    /// Writes an event with a chunk's fields, the `whole` of them or those that every chunk has.
+    fn put(
+        &self,
+        chunk: &Chunk<'_>,
+        out: &mut BytesMut,
+        finish: &str,
+        whole: bool,
+        delta: impl Fn(&mut BytesMut),
+    ) {
+        let mut choice = Changes::default();
+        choice.field_with(&["delta"], |out, _| delta(out));
+        choice.field_with(&["finish_reason"], |out, _| {
+            out.put_slice(finish.as_bytes());
+        });
+        if !whole {
+            choice.remove(&["logprobs"]);
+        }
+        let mut text = BytesMut::new();
+        write(&mut text, &chunk.choice, choice);
+        let mut members = Changes::default();
+        self.rename(&mut members);
+        members.field_with(&["choices"], |out, _| {
+            raw::write_list(out, [&*text], |choice, out| out.put_slice(choice));
+        });
+        if !whole {
+            members.remove(&["usage"]);
+            members.remove(&["timings"]);
+        }
+        out.put_slice(b"data: ");
+        write(out, &chunk.members, members);
+        out.put_slice(b"\n\n");
     }
 
     /// Lets go of what the assembler holds, if the upstream has not said that the answer is at its end.
@@ -238,31 +292,6 @@ impl<'a> Chunk<'a> {
         let counted =
             |member: &Member<'_>| COUNTS.contains(&&*member.name) && member.value != "null";
         self.members.iter().any(counted)
-    }
-
-    /// Writes an event with this chunk's fields, the `whole` of them or those that every chunk has.
-    fn write(&self, out: &mut BytesMut, finish: &str, whole: bool, delta: impl Fn(&mut BytesMut)) {
-        let mut choice = Changes::default();
-        choice.field_with(&["delta"], |out, _| delta(out));
-        choice.field_with(&["finish_reason"], |out, _| {
-            out.put_slice(finish.as_bytes());
-        });
-        if !whole {
-            choice.remove(&["logprobs"]);
-        }
-        let mut text = BytesMut::new();
-        write(&mut text, &self.choice, choice);
-        let mut members = Changes::default();
-        members.field_with(&["choices"], |out, _| {
-            raw::write_list(out, [&*text], |choice, out| out.put_slice(choice));
-        });
-        if !whole {
-            members.remove(&["usage"]);
-            members.remove(&["timings"]);
-        }
-        out.put_slice(b"data: ");
-        write(out, &self.members, members);
-        out.put_slice(b"\n\n");
     }
 }
 

@@ -43,7 +43,7 @@ fn whole(message: &str) -> String {
 
 fn rewritten(message: &str, options: AnswerOptions) -> (String, AnswerNotes) {
     let body = Bytes::from(whole(message));
-    let (body, notes) = rewrite_answer(&body, options);
+    let (body, notes) = rewrite_answer(&body, options, None);
     (String::from_utf8(body.to_vec()).unwrap(), notes)
 }
 
@@ -125,7 +125,7 @@ fn a_whole_answer_keeps_what_does_not_change() {
         "\u{0}",
     ] {
         let body = Bytes::from(body);
-        assert_eq!(rewrite_answer(&body, dropping()).0, body);
+        assert_eq!(rewrite_answer(&body, dropping(), None).0, body);
     }
     let (body, notes) = rewritten(r#"{"content":"<think>Hm</think>Hi"}"#, dropping());
     assert_eq!(
@@ -167,7 +167,7 @@ fn streamed<'a>(
     pieces: impl IntoIterator<Item = &'a [u8]>,
     options: AnswerOptions,
 ) -> (String, AnswerNotes) {
-    let mut stream = AnswerStream::new(options);
+    let mut stream = AnswerStream::new(options, None);
     let mut out = BytesMut::new();
     for piece in pieces {
         stream.push(piece, &mut out);
@@ -206,6 +206,37 @@ fn streams_keep_what_does_not_change() {
         streamed([stream.as_bytes()], AnswerOptions::default()).0,
         stream
     );
+}
+
+#[test]
+fn the_name_of_the_model_that_was_asked_for() {
+    let asked = "big\"one";
+    let body =
+        Bytes::from(r#"{"id":1.0,"model":"small","choices":[{"message":{"content":"Hi"}}]}"#);
+    let (body, _) = rewrite_answer(&body, AnswerOptions::default(), Some(asked));
+    assert_eq!(
+        body,
+        &br#"{"id":1.0,"model":"big\"one","choices":[{"message":{"content":"Hi"}}]}"#[..]
+    );
+    let named = |name: &str| {
+        let chunk = |delta: &str, finish: &str| {
+            format!(
+                "data: {{\"model\":{name},\"choices\":[{{\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+            )
+        };
+        [
+            chunk(&content("Hi"), "null"),
+            chunk("{}", "\"stop\""),
+            format!("data: {{\"model\":{name},\"choices\":[],\"usage\":{{\"n\":1.0}}}}\n\n"),
+            DONE.to_owned(),
+        ]
+        .concat()
+    };
+    let mut stream = AnswerStream::new(AnswerOptions::default(), Some(asked.to_owned()));
+    let mut out = BytesMut::new();
+    stream.push(named("\"small\"").as_bytes(), &mut out);
+    stream.finish(&mut out);
+    assert_eq!(out, named(r#""big\"one""#));
 }
 
 #[test]
@@ -266,7 +297,7 @@ fn streamed_json_comes_at_the_end() {
 
 #[test]
 fn a_streamed_loop_ends_with_stop() {
-    let mut stream = AnswerStream::new(quick_guard());
+    let mut stream = AnswerStream::new(quick_guard(), None);
     let mut out = BytesMut::new();
     let mut count = 0;
     while !stream.ended() {
