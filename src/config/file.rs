@@ -66,7 +66,7 @@ pub(super) struct File {
     pub(super) engine: Engine,
     /// OpenAI-compatible servers whose models join the catalogue.
     pub(super) upstream: Vec<Upstream>,
-    /// Rules and policies. Checked now; used once rkgate rewrites requests.
+    /// What requests are recognised by, how they are rewritten, and which model gets what.
     pub(super) policy: Policy,
     /// The prompt log: what every request was, what was sent in its place, why, and what came of it.
     pub(super) log: PromptLog,

@@ -5,18 +5,24 @@ mod assets;
 mod engine;
 mod events;
 mod health;
+mod policy;
 mod session;
 mod setup;
 mod state;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     engine::Engine,
+    policy::live::Live,
     telemetry::{Activity, Metrics, board::Board},
 };
 
@@ -36,6 +42,8 @@ pub struct Admin {
     pub file: Option<PathBuf>,
     /// The embedded engine.
     pub engine: Engine,
+    /// The rules and policies in force.
+    pub policy: Arc<Live>,
     /// Where the API really listens.
     pub api: String,
     /// The board.
@@ -53,6 +61,8 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let known = Router::new()
         .route("/api/engine", get(engine::engine))
         .route("/api/events", get(events::events))
+        .route("/api/policy", get(policy::show))
+        .route("/api/policy/reload", post(policy::reload))
         .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
         .layer(from_fn_with_state(admin.clone(), access::with_key));

@@ -15,6 +15,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
         .iter()
         .map(|it| json!({ "name": it.name, "urls": it.urls.iter().map(Url::as_str).collect::<Vec<_>>() }))
         .collect();
+    let policy = admin.policy.last_attempt();
     let memory = admin.board.memory();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
@@ -24,6 +25,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "api": admin.api,
         "api_keys": !admin.config.keys.is_empty(),
         "upstreams": upstreams,
+        "policy": { "generation": policy.generation, "ok": policy.error.is_none() },
         "board": {
             "chip": admin.board.chip(),
             "memory_bytes": memory.map(|memory| memory.total),

@@ -21,7 +21,7 @@ mod upstream;
 
 use std::{
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use http::{HeaderValue, StatusCode, header};
@@ -117,6 +117,14 @@ impl Gateway {
             activity: Arc::default(),
             requests,
         })
+    }
+
+    /// Keeps what the policy knows of the upstreams' models up to date, until the future is dropped.
+    pub async fn follow_listings(self: Arc<Self>) {
+        loop {
+            self.models.lists(&*self.engine, &self.upstreams).await;
+            tokio::time::sleep(LISTING_AGE).await;
+        }
     }
 
     /// The requests in progress and the last ones.
@@ -271,6 +279,9 @@ fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
 }
+
+/// How old the policy's knowledge of the upstreams' models becomes while nobody asks for the list.
+const LISTING_AGE: Duration = Duration::from_secs(60);
 
 /// What a person sees who opens the address in a browser.
 const HELLO: &[u8] = b"rkgate is running; the API is at /v1\n";

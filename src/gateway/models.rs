@@ -51,8 +51,12 @@ impl Models {
         self.facts.load_full()
     }
 
-    /// What all upstreams list now.
-    async fn lists(&self, engine: &dyn LocalEngine, upstreams: &Upstreams) -> Vec<Arc<[Model]>> {
+    /// What all upstreams list now; the facts follow it.
+    pub(super) async fn lists(
+        &self,
+        engine: &dyn LocalEngine,
+        upstreams: &Upstreams,
+    ) -> Vec<Arc<[Model]>> {
         let lists = self.listings.all(upstreams).await;
         let facts = facts(engine, upstreams, &lists);
         if facts != **self.facts.load() {

@@ -152,34 +152,43 @@ impl Live {
     }
 
     /// Loads again on SIGHUP and, with `watch`, whenever a file changes, until the future is dropped. `loaded` hears
-    /// of every attempt.
-    pub async fn follow(self: Arc<Self>, watch: bool, loaded: impl Fn(&Attempt) + Send) {
+    /// of every attempt. What happens after this call is not missed, whenever the future is polled first.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn follow(
+        self: Arc<Self>,
+        watch: bool,
+        loaded: impl Fn(&Attempt) + Send,
+    ) -> impl Future<Output = ()> + Send {
         // One is enough: a change that waits to be read covers those that come until then.
         let (changed, mut changes) = mpsc::channel(1);
         let mut hangup = signal(SignalKind::hangup())
             .inspect_err(|error| tracing::warn!("SIGHUP will not reload the policy: {error}"))
             .ok();
         let mut watcher = watch.then(|| self.watcher(changed.clone()));
-        loop {
-            let asked = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
+        async move {
+            loop {
+                let asked = async {
+                    match &mut hangup {
+                        Some(hangup) => hangup.recv().await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    _ = asked => {}
+                    _ = changes.recv() => settle(&mut changes).await,
                 }
-            };
-            tokio::select! {
-                _ = asked => {}
-                _ = changes.recv() => settle(&mut changes).await,
-            }
-            // Anew, because a directory may have come or been replaced; and before the files are read, so that no
-            // change falls between the two.
-            if let Some(watcher) = &mut watcher {
-                *watcher = self.watcher(changed.clone());
-            }
-            let live = Arc::clone(&self);
-            match tokio::task::spawn_blocking(move || live.reload()).await {
-                Ok(attempt) => loaded(&attempt),
-                Err(error) => tracing::error!("reloading the policy failed: {error}"),
+                // Anew, because a directory may have come or been replaced; and before the files are read, so that no
+                // change falls between the two.
+                if let Some(watcher) = &mut watcher {
+                    *watcher = self.watcher(changed.clone());
+                }
+                let live = Arc::clone(&self);
+                match tokio::task::spawn_blocking(move || live.reload()).await {
+                    Ok(attempt) => loaded(&attempt),
+                    Err(error) => tracing::error!("reloading the policy failed: {error}"),
+                }
             }
         }
     }

@@ -131,6 +131,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         config: config.clone(),
         file,
         engine: engine.clone(),
+        policy: policy.clone(),
         api: api_address.to_string(),
         board: Board::default(),
         sessions: Sessions::default(),
@@ -143,6 +144,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         metrics.policy_loaded(attempt)
     });
     tokio::spawn(following);
+    tokio::spawn(Arc::clone(&gateway).follow_listings());
     let mut answering = tokio::spawn(gateway.serve(api, stop.clone()));
     announce(&api_address, &admin_address)?;
 
