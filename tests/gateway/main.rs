@@ -11,7 +11,10 @@
 mod kit;
 
 mod local;
+mod policy;
+mod policy_upstream;
 mod process;
 mod relay;
+mod reload;
 mod service;
 mod upstream_faults;

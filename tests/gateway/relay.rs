@@ -1,8 +1,11 @@
 //! What passes through to an upstream and back.
 
+use rkgate::gateway::{GatewaySettings, UpstreamSettings};
+
 use crate::kit::{
     client::{Client, post},
-    gateway::Running,
+    engine::scripted,
+    gateway::{Running, no_rules},
     upstream::{self, EVENTS, Upstream},
 };
 
@@ -39,8 +42,17 @@ async fn bodies_of_all_sizes_pass_byte_for_byte_on_one_connection() {
 }
 
 #[tokio::test]
-async fn what_open_webui_sends_passes_byte_for_byte() {
-    let gateway = echo().await;
+async fn what_no_rule_changes_passes_byte_for_byte() {
+    let upstream = Upstream::start().await;
+    let settings = UpstreamSettings::new("up", vec![upstream.url()]);
+    upstream.serve(|request| upstream::answer(&request.body));
+    let gateway = Running::with_files(
+        no_rules().path(),
+        GatewaySettings::default(),
+        scripted(&[]).0,
+        vec![settings],
+    )
+    .await;
     let mut client = Client::connect(gateway.address).await;
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/openwebui");
     let mut count = 0;

@@ -40,8 +40,9 @@ impl Client {
     /// Sends a POST with a JSON body and further header lines.
     pub(crate) async fn post(&mut self, path: &str, headers: &[&str], body: impl AsRef<[u8]>) {
         let body = body.as_ref();
-        let mut request =
-            format!("POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n");
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        );
         for header in headers {
             request += header;
             request += "\r\n";
@@ -53,7 +54,7 @@ impl Client {
     }
 
     pub(crate) async fn get(&mut self, path: &str) -> Message {
-        self.send(format!("GET {path} HTTP/1.1\r\nHost: gateway\r\n\r\n"))
+        self.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
             .await;
         self.answer().await
     }

@@ -9,6 +9,7 @@ use rkgate::{
     policy::{
         Platform,
         live::{Live, Origin},
+        shipped,
     },
     telemetry::{Metrics, board::Board},
 };
@@ -26,6 +27,30 @@ pub(crate) fn policy(files: &Path) -> Arc<Live> {
         platform: Platform::Rk3588,
     };
     Arc::new(Live::start(origin).unwrap())
+}
+
+/// A directory whose files take the place of all shipped ones and say nothing.
+pub(crate) fn no_rules() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in ["rules", "policies"] {
+        std::fs::create_dir(dir.path().join(kind)).unwrap();
+    }
+    for file in shipped::files() {
+        let name = file.path.strip_suffix(" (shipped)").unwrap();
+        std::fs::write(dir.path().join(name), "schema = 1\n").unwrap();
+    }
+    dir
+}
+
+/// A directory with these rules and policies of a user's.
+pub(crate) fn local_rules(rules: &str, policies: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (kind, text) in [("rules", rules), ("policies", policies)] {
+        std::fs::create_dir(dir.path().join(kind)).unwrap();
+        let file = dir.path().join(kind).join("90-local.toml");
+        std::fs::write(file, format!("schema = 1\n{text}")).unwrap();
+    }
+    dir
 }
 
 /// A running gateway.

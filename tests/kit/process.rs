@@ -12,7 +12,8 @@ use super::soon;
 /// A running `rkgate serve`, killed with the test.
 pub(crate) struct Process {
     pub(crate) address: SocketAddr,
-    _child: Child,
+    pub(crate) admin: SocketAddr,
+    child: Child,
     /// Kept open, as a terminal would be.
     _output: Lines<BufReader<ChildStdout>>,
 }
@@ -40,26 +41,37 @@ impl Process {
             .spawn()
             .unwrap();
         let mut output = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = soon("the address of the gateway", output.next_line())
-            .await
-            .unwrap();
-        let address = line
-            .as_deref()
-            .and_then(|line| {
-                line.strip_prefix("rkgate: api listening on http://")?
+        let mut address = async |name: &str| {
+            let line = soon("an address of the gateway", output.next_line())
+                .await
+                .unwrap();
+            let address = line.as_deref().and_then(|line| {
+                line.strip_prefix(&format!("rkgate: {name} listening on http://"))?
                     .parse()
                     .ok()
-            })
-            .unwrap_or_else(|| {
+            });
+            address.unwrap_or_else(|| {
                 panic!(
                     "{line:?}; {}",
                     std::fs::read_to_string(dir.join("stderr")).unwrap()
                 )
-            });
+            })
+        };
+        let (address, admin) = (address("api").await, address("admin").await);
         Self {
             address,
-            _child: child,
+            admin,
+            child,
             _output: output,
         }
+    }
+
+    /// Sends a signal, e.g. `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().unwrap();
+        let kill = std::process::Command::new("sh")
+            .args(["-c", &format!("kill -{name} {pid}")])
+            .status();
+        assert!(kill.unwrap().success());
     }
 }
