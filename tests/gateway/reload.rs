@@ -244,6 +244,7 @@ fn marks(answer: &Message) -> Option<Marks> {
 /// wholly of one set of rules, and of the one that its header names; none is lost; whatever is broken is reported with
 /// its place. `RKGATE_RELOAD_SECONDS` sets how long.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::print_stdout, reason = "the findings of the long run are read")]
 async fn no_answer_is_lost_or_mixed_while_files_change() {
     const CLIENTS: u64 = 4;
     const PER_SECOND: u64 = 200;
