@@ -35,7 +35,18 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
         }
         Format::Text => match &result {
             Ok(passed) => writeln!(out, "{passed} tests pass")?,
-            Err(report) => write!(out, "{report}")?,
+            Err(report) => {
+                write!(out, "{report}")?;
+                match report
+                    .problems
+                    .iter()
+                    .filter(|problem| problem.is_error())
+                    .count()
+                {
+                    1 => writeln!(out, "1 error")?,
+                    errors => writeln!(out, "{errors} errors")?,
+                }
+            }
         },
     }
     Ok(if result.is_ok() {

@@ -13,7 +13,6 @@ mod reuse;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -144,7 +143,7 @@ pub fn explain(question: &Question<'_>, models: &Models<'_>) -> Explanation {
         max_tokens,
         trace,
         rewritten: rewritten.is_some(),
-        request: as_json(&sent),
+        request: openai::chat_json(&sent),
         difference,
         prompt,
         reuse,
@@ -253,11 +252,4 @@ fn used(
         decided,
         used: engine,
     }
-}
-
-/// A request in the OpenAI format.
-fn as_json(request: &chat::Request) -> Value {
-    let none = chat::Request::default();
-    let body = openai::encode_chat(&Bytes::new(), &none, request);
-    serde_json::from_slice(&body).unwrap_or_default()
 }

@@ -53,7 +53,7 @@ impl Set {
                 );
             } else {
                 recorder.idle(Stage::Answer, &answer.rule, || StepOutcome::Left {
-                    why: "a more particular rule says it all".to_owned(),
+                    why: Some("a more particular rule says it all".to_owned()),
                 });
             }
         }

@@ -83,9 +83,7 @@ fn apply(
             return rule.shadow;
         }
         Ok((changes, left)) if changes.is_empty() => {
-            recorder.idle(Stage::Rewrite, rule, || StepOutcome::Left {
-                why: left.unwrap_or_else(|| "there was nothing to do".to_owned()),
-            });
+            recorder.idle(Stage::Rewrite, rule, || StepOutcome::Left { why: left });
         }
         Ok((changes, _)) if rule.shadow => {
             let what = format!("{} would have changed", plural(changes.len()));
@@ -112,7 +110,7 @@ fn stay_within(
     match result {
         Ok(changes) if changes.is_empty() => {
             if recorder.detail == Detail::Everything {
-                let why = "all of it is within the model's limits".to_owned();
+                let why = Some("all of it is within the model's limits".to_owned());
                 recorder.step(stage, name.into(), None, StepOutcome::Left { why });
             }
             true

@@ -84,8 +84,8 @@ pub enum StepOutcome {
     },
     /// It held, and there was nothing for it to do.
     Left {
-        /// Why.
-        why: String,
+        /// Why, where that says more.
+        why: Option<String>,
     },
     /// It changed the request.
     Applied {

@@ -1,11 +1,10 @@
 //! Records as JSON: what exports and the admin port give out.
 
-use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use super::{Content, Record, Summary, Timings};
-use crate::{chat, wire::openai};
+use crate::wire::openai::chat_json;
 
 impl Summary {
     /// The record without its content.
@@ -36,8 +35,8 @@ impl Content {
             .collect();
         json!({
             "headers": headers,
-            "before": request(&self.before),
-            "after": self.after.as_deref().map(request),
+            "before": chat_json(&self.before),
+            "after": self.after.as_deref().map(chat_json),
             "trace": self.trace.steps,
             "sampling": self.sampling,
             "max_tokens": self.max_tokens,
@@ -45,14 +44,6 @@ impl Content {
             "answer": self.answer,
         })
     }
-}
-
-/// A request in OpenAI's form.
-#[must_use]
-pub fn request(request: &chat::Request) -> Value {
-    let body = openai::encode_chat(&Bytes::new(), &chat::Request::default(), request);
-    // It was written a moment ago.
-    serde_json::from_slice(&body).unwrap_or_default()
 }
 
 /// A point in time, to the millisecond.

@@ -17,8 +17,11 @@ use crate::{
 
 mod place;
 
-const FORMS: &str = "give the body of a POST /v1/chat/completions, or a recording of one: an object with `headers` and \
-                     `body`, or one with these under `request`";
+/// The names of a body beside `headers`; the second is the body as text.
+const RECORDED: [&str; 2] = ["body", "body_raw"];
+
+const FORMS: &str = "give the body of a POST /v1/chat/completions; a recording of one, which is an object with `headers` \
+                     and `body`, or one with these under `request`; or what `rkgate log show ID --format json` prints";
 
 /// A request to explain.
 #[derive(Debug, Clone, PartialEq)]
@@ -186,26 +189,23 @@ fn parts(fields: &Map<String, Value>) -> Option<Parts<'_>> {
             path: None,
         });
     }
-    let recorded = |fields: &'_ Map<String, Value>| {
-        ["body", "body_raw"]
-            .into_iter()
-            .find(|name| fields.get(*name).is_some_and(|body| !body.is_null()))
+    let found = |fields: &'_ Map<String, Value>, names: &[&'static str]| {
+        let there = |name: &&&str| fields.get(**name).is_some_and(|body| !body.is_null());
+        names.iter().find(there).copied()
     };
-    let found = |fields, way| Parts {
+    let parts = |fields, body| Parts {
         headers: Map::get(fields, "headers"),
-        body: way,
+        body,
         path: Map::get(fields, "path").and_then(Value::as_str),
     };
-    if let Some(body) = recorded(fields) {
-        return Some(found(fields, vec![body]));
+    if let Some(body) = found(fields, &RECORDED) {
+        return Some(parts(fields, vec![body]));
     }
-    match fields.get("request") {
-        Some(Value::Object(inner)) => {
-            let body = recorded(inner)?;
-            Some(found(inner, vec!["request", body]))
-        }
-        _ => None,
-    }
+    let within = [("request", RECORDED.as_slice()), ("content", &["before"])];
+    within.into_iter().find_map(|(name, bodies)| {
+        let inner = fields.get(name)?.as_object()?;
+        Some(parts(inner, vec![name, found(inner, bodies)?]))
+    })
 }
 
 fn is_chat(path: &str) -> bool {

@@ -29,7 +29,8 @@ use input::{Header, Unusable};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The request: the body of an OpenAI chat request, or a recording with `headers` and `body`; `-` is stdin.
+    /// The request: the body of an OpenAI chat request, a recording with `headers` and `body`, or what `rkgate log show
+    /// ID --format json` prints; `-` is stdin.
     request: PathBuf,
     /// A header of the request, over those of a recording; repeatable.
     #[arg(long, value_name = "NAME=VALUE", value_parser = Header::parse)]

@@ -12,6 +12,8 @@ use crate::{
     policy::{Change, Stage, Step, StepOutcome},
 };
 
+/// Why a rule did nothing that gives no other reason.
+const NOTHING_TO_DO: &str = "there was nothing to do";
 /// Near misses that a stage tells of.
 const NEAR_TOLD: usize = 4;
 /// Reasons for not holding that a stage counts.
@@ -44,6 +46,7 @@ pub(super) fn write(page: &mut Page, explanation: &Explanation) -> fmt::Result {
         for step in &steps {
             effect(page, step)?;
         }
+        idle(page, &steps)?;
         misses(page, &steps)?;
         if steps.is_empty() {
             let none = page.paint.with(ink::FAINT, "no rule is for this");
@@ -71,8 +74,9 @@ fn effect(page: &mut Page, step: &Step) -> fmt::Result {
             list(page, changes)
         }
         StepOutcome::Failed { why } => says(page, ink::BAD, "failed", why),
-        StepOutcome::Left { why } => says(page, ink::FAINT, "idle", why),
-        StepOutcome::NotMatched { .. } | StepOutcome::Sampled { .. } => Ok(()),
+        StepOutcome::Left { .. } | StepOutcome::NotMatched { .. } | StepOutcome::Sampled { .. } => {
+            Ok(())
+        }
     }
 }
 
@@ -102,6 +106,28 @@ fn list(page: &mut Page, changes: &[Change]) -> fmt::Result {
             line(place),
             line(what)
         )?;
+    }
+    Ok(())
+}
+
+/// The rules that held and did nothing: those without a reason of their own by their names.
+fn idle(page: &mut Page, steps: &[&Step]) -> fmt::Result {
+    let word = page.paint.with(ink::FAINT, "idle    ");
+    let mut names = Vec::new();
+    for step in steps {
+        match &step.outcome {
+            StepOutcome::Left { why: None } if !page.verbose => names.push(line(&step.rule)),
+            StepOutcome::Left { why } => {
+                let by = rule(&step.rule, step.origin.as_ref());
+                let why = why.as_deref().unwrap_or(NOTHING_TO_DO);
+                writeln!(page.text, "  {word} {by}: {}", line(why))?;
+            }
+            _ => {}
+        }
+    }
+    if !names.is_empty() {
+        let names = names.join(", ");
+        writeln!(page.text, "  {word} {names}: {NOTHING_TO_DO}")?;
     }
     Ok(())
 }

@@ -237,7 +237,10 @@ fn story(step: &Step) -> String {
     let what = match &step.outcome {
         StepOutcome::Matched { what } => what.clone(),
         StepOutcome::NotMatched { why, .. } => format!("does not hold: {why}"),
-        StepOutcome::Left { why } => format!("does nothing: {why}"),
+        StepOutcome::Left { why } => {
+            let why = why.as_deref().unwrap_or("there was nothing to do");
+            format!("does nothing: {why}")
+        }
         // Told by an explanation only.
         StepOutcome::Sampled { .. } => String::new(),
         StepOutcome::Applied { changes } => changed(changes),

@@ -90,7 +90,7 @@ impl Set {
         compiler.check_labels(&rules);
         let cases = Case::compile(&cases_of(&document.items, files), compiler.problems);
         let phrases = compiler.finish();
-        lint::check(&rules, files, &mut problems);
+        lint::check(&rules, &policies, files, &mut problems);
         problems.sort_by_key(Problem::place);
         let report = Report { problems, sources };
         match phrases {

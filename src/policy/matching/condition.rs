@@ -230,6 +230,11 @@ impl Condition {
         ControlFlow::Continue(())
     }
 
+    /// Whether a request of this class can meet the condition.
+    pub(crate) fn may_be(&self, class: Class) -> bool {
+        self.classes.is_empty() || self.classes.iter().any(|glob| glob.matches(class))
+    }
+
     /// The keys of the conditions that are asked for.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Unmet> {
         let all = Span::default();

@@ -4,13 +4,14 @@ use serde_json::{Value, json};
 
 use crate::{
     chat::{Message, Role},
-    promptlog::{Content, Record, json::request},
+    promptlog::{Content, Record},
+    wire::openai::chat_json,
 };
 
 /// `{"messages": [...], "tools": [...]}`, as OpenAI's fine-tuning reads it.
 pub(super) fn openai(record: &Record) -> Option<Value> {
     let content = learnable(record)?;
-    let mut body = request(content.sent());
+    let mut body = chat_json(content.sent());
     let mut messages = body.get_mut("messages").map(Value::take)?;
     messages.as_array_mut()?.push(answer(content));
     let tools = body.get_mut("tools").map(Value::take);

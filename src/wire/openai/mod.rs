@@ -19,7 +19,7 @@ mod upstream_answer;
 mod usage;
 
 pub use completion::{CompletionRequest, decode_completion};
-pub use encode::encode_chat;
+pub use encode::{chat_json, encode_chat};
 pub use error::{DecodeError, ErrorBody};
 pub use models::{Model, decode_models, model_list};
 pub use peek::{Peek, peek, replace_model};

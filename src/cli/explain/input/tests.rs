@@ -34,6 +34,9 @@ fn bodies_and_recordings_are_read() {
         format!(
             r#"{{"seq": 1, "request": {{"path": "/chat/completions?a", "headers": [["x-a", " 1 "]], "body_raw": {raw}, "body": {BODY}}}}}"#
         ),
+        format!(
+            r#"{{"id": 1, "content": {{"headers": {{"x-a": "1"}}, "before": {BODY}, "after": null}}}}"#
+        ),
     ] {
         let request = from(&text).unwrap_or_else(|report| panic!("{report}"));
         assert_eq!(request.chat.model, "m", "{text}");
@@ -91,7 +94,7 @@ error[R002]: this is no chat request: it has no `messages`
 1 │ {\"input\": \"Hi\"}
   │ ^
   │
-  = help: give the body of a POST /v1/chat/completions, or a recording of one: an object with `headers` and `body`, or one with these under `request`
+  = help: give the body of a POST /v1/chat/completions; a recording of one, which is an object with `headers` and `body`, or one with these under `request`; or what `rkgate log show ID --format json` prints
 
 ",
         ),

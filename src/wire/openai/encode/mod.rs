@@ -59,6 +59,14 @@ pub fn encode_chat(body: &Bytes, before: &Request, after: &Request) -> Bytes {
     out.freeze()
 }
 
+/// A chat request in this format, as far as rkgate understands it.
+#[must_use]
+pub fn chat_json(request: &Request) -> serde_json::Value {
+    let body = encode_chat(&Bytes::new(), &Request::default(), request);
+    // It was written a moment ago.
+    serde_json::from_slice(&body).unwrap_or_default()
+}
+
 fn sampling<'c>(changes: &mut Changes<'c>, before: &Sampling, after: &'c Sampling) {
     changes.field(&["temperature"], &before.temperature, &after.temperature);
     changes.field(&["top_p"], &before.top_p, &after.top_p);
