@@ -241,6 +241,74 @@ fn an_edited_rule_is_seen_at_once() {
     );
 }
 
+/// The code blocks of a page that begin with this line.
+fn blocks(page: &str, start: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        if line.starts_with("```") {
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            if line == start {
+                blocks.push(block.join("\n") + "\n");
+            }
+        }
+    }
+    blocks
+}
+
+/// Line numbers of shipped files, which move with every comment in them, taken out.
+fn without_lines(text: &str) -> String {
+    let mut parts = text.split(".toml:");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        kept += ".toml";
+        kept += part.trim_start_matches(|c: char| c.is_ascii_digit());
+    }
+    kept
+}
+
+/// Who does what docs/policies.md says sees what it says.
+#[test]
+fn the_first_edit_of_the_docs_works() {
+    let docs = include_str!("../../docs/policies.md");
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["rules", "policies"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    fs::write(dir.path().join("chat.json"), &blocks(docs, "```json")[0]).unwrap();
+    let explain = || {
+        let output = rkgate(dir.path(), &["explain", "chat.json"]);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).to_owned()
+    };
+    let shown = without_lines(&explain());
+    let page = &blocks(docs, "```")[0];
+    assert!(page.contains("system.concise"), "{page}");
+    for part in without_lines(page).split("...\n") {
+        assert!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+
+    let toml = blocks(docs, "```toml");
+    let [change, test, policy, ..] = toml.as_slice() else {
+        panic!("{toml:?}");
+    };
+    let local = dir.path().join("rules/90-local.toml");
+    fs::write(&local, change).unwrap();
+    let shown = explain();
+    assert!(!shown.contains("system.concise"), "{shown}");
+    assert!(
+        shown.contains("\n| You are a helpful assistant. Be concise."),
+        "{shown}"
+    );
+    fs::write(&local, format!("{change}\n{test}")).unwrap();
+    fs::write(dir.path().join("policies/90-local.toml"), policy).unwrap();
+    let output = rkgate(dir.path(), &["test"]);
+    assert_eq!(text(&output.stdout), "2 tests pass\n");
+    assert!(explain().contains("\nmax tokens  2048, by the settings\n"));
+    let output = rkgate(dir.path(), &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
 fn ask(server: &Server, body: &Value) -> Value {
     let mut answer = String::new();
     send(

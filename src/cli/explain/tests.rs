@@ -7,7 +7,7 @@
 
 use std::{env, fs, path::PathBuf, sync::LazyLock};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::*;
@@ -133,6 +133,49 @@ fn all_of_it_is_told_where_that_is_asked_for() {
     let mut json = json::to_string(&explanation).unwrap();
     json.push('\n');
     golden("title.json", &json);
+}
+
+/// The names of all fields, but for those of requests and of sampling values by themselves.
+fn fields(json: &Value, names: &mut Vec<String>) {
+    match json {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                names.push(name.clone());
+                if name != "request" && !(name == "sampling" && value.is_object()) {
+                    self::fields(value, names);
+                }
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| fields(item, names)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_is_in_the_docs() {
+    let docs = include_str!("../../../docs/explain.md");
+    for (file, previous) in [
+        ("title.json", None),
+        ("chat-tool-result.json", Some("chat-native-tools.json")),
+    ] {
+        let explanation = explanation(&Asked {
+            file,
+            forced: Some("qwen3-1.7b"),
+            previous,
+        });
+        let json = json::to_string(&explanation).unwrap();
+        let mut names = Vec::new();
+        fields(&serde_json::from_str(&json).unwrap(), &mut names);
+        assert!(names.len() > 100);
+        for name in names {
+            let told = [
+                format!("`{name}`"),
+                format!(".{name}`"),
+                format!("`{name}."),
+            ];
+            assert!(told.iter().any(|told| docs.contains(told)), "{name}");
+        }
+    }
 }
 
 #[test]
