@@ -84,6 +84,11 @@ impl Decided {
             rerouted,
         }
     }
+
+    /// Asks once more, with other facts.
+    pub(super) fn again(self, headers: &HeaderMap, set: &Set, facts: &Facts) -> Self {
+        Self::about(self.call, self.original, headers, set, facts)
+    }
 }
 
 /// Logs what rules in shadow mode would have done, and what failed. Changes are told by place and length: their words

@@ -204,7 +204,7 @@ impl Gateway {
                 // A body of many megabytes must not stay for as long as the answer takes.
                 drop(body);
                 observe::decided(exchange);
-                local::answer(self, card, decided, exchange).await
+                local::answer(self, card, decided, set, exchange).await
             }
             Destination::Upstream { upstream, alias } => {
                 exchange.model = alias

@@ -59,6 +59,16 @@ impl Facts {
         }
     }
 
+    /// These facts with other characters per token of one model.
+    #[must_use]
+    pub fn with_density(&self, id: &str, chars_per_token: f32) -> Self {
+        let mut facts = self.clone();
+        for model in facts.models.iter_mut().filter(|model| *model.id == *id) {
+            model.chars_per_token = chars_per_token;
+        }
+        facts
+    }
+
     /// The model known by this name, whatever its case; ids go before aliases.
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&ModelFact> {
@@ -88,12 +98,13 @@ pub struct ModelFact {
     pub switchable: bool,
     /// The upstream that serves it; `None` for the embedded engine.
     pub upstream: Option<Arc<str>>,
-    /// Characters of ordinary text per token, learned from exact counts.
+    /// Characters of ordinary text per token. Where a conversation is cut follows from it, so that it must not change
+    /// from one turn to the next: nothing is learned as conversations go.
     pub chars_per_token: f32,
 }
 
 impl ModelFact {
-    /// Usual for English text and the tokenisers of small models; used until real counts are known.
+    /// Usual for English text and the tokenisers of small models.
     pub const CHARS_PER_TOKEN: f32 = 3.6;
 
     /// Whether this is the model's id or one of its aliases, whatever the case.

@@ -304,6 +304,56 @@ async fn a_job_that_the_engine_gives_up_is_answered_without_it() {
     assert_eq!(client.answer().await.status(), 503);
 }
 
+/// Nothing says of a conversation in advance how many tokens it has; the engine counts them.
+#[tokio::test]
+async fn a_conversation_that_does_not_fit_is_cut_again() {
+    let (gateway, jobs) = gateway().await;
+    let words = "a quick brown fox ".repeat(40);
+    let mut messages = Vec::new();
+    for _ in 0..12 {
+        messages.push(json!({"role": "user", "content": words}));
+        messages.push(json!({"role": "assistant", "content": words}));
+    }
+    messages.push(json!({"role": "user", "content": "And now?"}));
+    let body = json!({"model": LARGE, "messages": messages}).to_string();
+    let too_long = || EngineError::ContextLength {
+        prompt: 5000,
+        limit: 4096,
+    };
+    let mut twice = Vec::new();
+    for _ in 0..2 {
+        let mut client = Client::connect(gateway.address).await;
+        client.post(CHAT, &[], &body).await;
+        let first = jobs.next().await;
+        let before = prompt(&first).messages;
+        first.refuse(too_long());
+        let second = jobs.next().await;
+        let after = prompt(&second).messages;
+        assert!(
+            after.len() < before.len(),
+            "{} {}",
+            after.len(),
+            before.len()
+        );
+        assert_eq!(after.last(), before.last());
+        twice.push(after);
+        let run = second.accept();
+        run.send(started()).await;
+        run.send(done()).await;
+        assert_eq!(client.answer().await.status(), 200);
+    }
+    assert_eq!(twice[0], twice[1]);
+    // What cannot be cut is refused in the end.
+    let mut client = Client::connect(gateway.address).await;
+    client
+        .post(CHAT, &[], said(LARGE, "Hello", json!({})))
+        .await;
+    for _ in 0..4 {
+        jobs.next().await.refuse(too_long());
+    }
+    assert_eq!(client.answer().await.status(), 400);
+}
+
 #[tokio::test]
 async fn a_loop_ends_the_answer() {
     let (gateway, jobs) = gateway().await;

@@ -26,18 +26,16 @@ pub(super) struct Manner {
 }
 
 /// What a decided request asks of this model.
-pub(super) fn job(decided: Decided, card: &ModelCard, exchange: &Exchange) -> (Job, Manner) {
-    let Decided {
-        call,
-        original,
-        rewritten,
-        decision,
-        ..
-    } = decided;
-    let request = rewritten.unwrap_or(original);
-    let (prompt, manner) = match call {
+pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &Exchange) -> (Job, Manner) {
+    let decision = &decided.decision;
+    let request = decided
+        .rewritten
+        .as_ref()
+        .unwrap_or(&decided.original)
+        .clone();
+    let (prompt, manner) = match decided.call {
         Call::Completion => completion(request),
-        Call::Chat | Call::Embeddings => chat(request, &decision, card),
+        Call::Chat | Call::Embeddings => chat(request, decision, card),
     };
     let job = Job {
         id: exchange.id.clone(),
@@ -46,7 +44,7 @@ pub(super) fn job(decided: Decided, card: &ModelCard, exchange: &Exchange) -> (J
         sampling: decision.sampling,
         max_tokens: decision.max_tokens,
         queue: QueueClass {
-            name: decision.queue.name,
+            name: decision.queue.name.clone(),
             urgency: decision.queue.urgency,
             deadline: decision.queue.deadline.map(|time| exchange.started + time),
             fallback: manner.options.fallback.is_some(),

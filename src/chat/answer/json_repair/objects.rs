@@ -88,7 +88,7 @@ fn list(value: &Loose, shape: &JsonShape, fixes: &mut Fixes) -> Option<Vec<Value
     };
     let alike = |(key, _): &&Member| {
         let key = key.as_deref()?;
-        Some(likeness(key, &shape.key).filter(|likeness| *likeness < 4)?)
+        likeness(key, &shape.key).filter(|likeness| *likeness < 4)
     };
     let named = members.iter().filter(|member| alike(member).is_some());
     if let Some((key, value)) = named.min_by_key(|member| alike(member)) {
