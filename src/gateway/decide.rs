@@ -86,8 +86,8 @@ impl Decided {
     }
 
     /// Asks once more, with other facts.
-    pub(super) fn again(self, headers: &HeaderMap, set: &Set, facts: &Facts) -> Self {
-        Self::about(self.call, self.original, headers, set, facts)
+    pub(super) fn again(&self, headers: &HeaderMap, set: &Set, facts: &Facts) -> Self {
+        Self::about(self.call, self.original.clone(), headers, set, facts)
     }
 }
 

@@ -78,15 +78,19 @@ async fn submit(
             run = gateway.engine.submit(job) => run,
             gone = exchange.client_gone() => return Err(gone),
         };
-        if let Err(EngineError::ContextLength { .. }) = submitted
-            && let Some(chars_per_token) = denser.next()
-        {
-            let facts = gateway
-                .models
-                .facts()
-                .with_density(&card.id, chars_per_token);
-            decided = decided.again(&exchange.request().headers, set, &facts);
-            continue;
+        if let Err(EngineError::ContextLength { .. }) = submitted {
+            let shorter = denser.find_map(|chars_per_token| {
+                let facts = gateway
+                    .models
+                    .facts()
+                    .with_density(&card.id, chars_per_token);
+                let again = decided.again(&exchange.request().headers, set, &facts);
+                (again.rewritten != decided.rewritten).then_some(again)
+            });
+            if let Some(shorter) = shorter {
+                decided = shorter;
+                continue;
+            }
         }
         return Ok((submitted, manner));
     }
