@@ -173,8 +173,9 @@ impl Set {
         let max_tokens = max_tokens(ask, limits, family);
         let choice = Choice {
             profile: profile.map(|profile| profile.name.clone()),
+            // A profile without a twin is of a model that does it one way only.
             thinking: can
-                .then(|| wanted.or_else(|| profile.and_then(|profile| profile.thinking)))
+                .then(|| profile.and_then(|profile| profile.thinking).or(wanted))
                 .flatten(),
             sampling,
             max_tokens: max_tokens.value,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::Class;
+use super::{Class, matching::Glob};
 
 /// Settings of a model; what is `None` is not limited.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,12 +37,14 @@ pub struct History {
 }
 
 /// Limits of tool definitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolLimits {
     /// Tokens that all definitions may take together.
     pub max_tokens: u32,
     /// What happens to more.
     pub on_excess: Excess,
+    /// Names of tools that clients offer in every chat, whatever it is about.
+    pub(super) builtin: Vec<Glob>,
 }
 
 /// What happens to tool definitions that are too long.

@@ -3,6 +3,7 @@
 //! Definitions stand at the beginning of the prompt, so that another choice means reading the whole conversation again.
 //! So a tool is chosen by what each user message in turn asks for, and stays: plain turns in between change nothing.
 
+mod intents;
 mod shorten;
 mod wanted;
 
@@ -10,7 +11,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::{Excess, Rewriter, context::Context, prose};
+use super::{Excess, Rewriter, ToolLimits, context::Context, matching::Glob, prose};
 use crate::chat::{Role, Tool, ToolChoice};
 
 /// Tokens that chat templates put around tool definitions.
@@ -18,7 +19,7 @@ pub(super) const FRAME: u32 = 160;
 
 /// Keeps tool definitions within the model's limits.
 pub(super) fn apply(request: &mut Rewriter<'_>, context: &Context<'_>) {
-    let Some(limits) = context.settings.tools else {
+    let Some(limits) = &context.settings.tools else {
         return;
     };
     if request.tools().is_empty() || limits.on_excess == Excess::Keep {
@@ -35,19 +36,66 @@ pub(super) fn apply(request: &mut Rewriter<'_>, context: &Context<'_>) {
     let bound = bound(request, context);
     let chosen = match limits.on_excess {
         Excess::Keep => return,
-        Excess::Drop => bound,
-        Excess::Prune => prune(request, context, bound, limits.max_tokens),
+        Excess::Drop => Chosen::only(bound),
+        Excess::Prune => prune(request, context, bound, limits),
     };
     let kept: Vec<Tool> = request
         .tools()
         .iter()
-        .zip(&chosen)
-        .filter(|(_, chosen)| **chosen)
-        .map(|(tool, _)| shorten::tool(tool))
+        .zip(&chosen.why)
+        .filter(|(_, why)| why.is_some())
+        .map(|(tool, why)| match why {
+            Some(Why { terse: true, .. }) => shorten::terse(tool),
+            _ => shorten::tool(tool),
+        })
         .collect();
     if kept.as_slice() != request.tools() {
-        let what = format!("{} of {} tools kept", kept.len(), request.tools().len());
+        let what = chosen.told(request.tools());
         request.set_tools(kept, what);
+    }
+}
+
+/// Why a tool stays, and whether there is room for its name and parameters only.
+#[derive(Clone)]
+struct Why {
+    told: String,
+    terse: bool,
+}
+
+/// Why each tool stays, and which ones were wanted and had no room.
+struct Chosen {
+    why: Vec<Option<Why>>,
+    left_out: Vec<String>,
+}
+
+impl Chosen {
+    fn only(bound: Vec<Option<&'static str>>) -> Self {
+        let why = |why: &str| Why {
+            told: why.to_owned(),
+            terse: false,
+        };
+        Self {
+            why: bound.into_iter().map(|bound| bound.map(why)).collect(),
+            left_out: Vec::new(),
+        }
+    }
+
+    /// For the trace.
+    fn told(&self, tools: &[Tool]) -> String {
+        let kept: Vec<String> = tools
+            .iter()
+            .zip(&self.why)
+            .filter_map(|(tool, why)| Some(format!("{} ({})", tool.name, why.as_ref()?.told)))
+            .collect();
+        let mut told = format!("{} of {} tools kept", kept.len(), tools.len());
+        match kept.as_slice() {
+            [] => told.push_str(": nobody asked for one"),
+            kept => told.push_str(&format!(": {}", kept.join(", "))),
+        }
+        if !self.left_out.is_empty() {
+            told.push_str(&format!("; no room for {}", self.left_out.join(", ")));
+        }
+        told
     }
 }
 
@@ -78,71 +126,115 @@ fn weight(value: &Value, chars_per_token: f32) -> f32 {
     }
 }
 
-/// Which tools stay in any case: those that the conversation has used, and the one that must be called.
-fn bound(request: &Rewriter<'_>, context: &Context<'_>) -> Vec<bool> {
-    let mut names: HashSet<&str> = request
+/// Why tools stay in any case: those that the conversation has used, and the one that must be called.
+fn bound(request: &Rewriter<'_>, context: &Context<'_>) -> Vec<Option<&'static str>> {
+    let used: HashSet<&str> = request
         .messages()
         .flat_map(|message| &message.tool_calls)
         .map(|call| call.name.as_str())
         .collect();
-    if let ToolChoice::Named(name) = &context.original.tool_choice {
-        names.insert(name);
-    }
-    request
-        .tools()
-        .iter()
-        .map(|tool| names.contains(tool.name.as_str()))
+    let tools = request.tools().iter();
+    tools
+        .map(|tool| match &context.original.tool_choice {
+            ToolChoice::Named(name) if *name == tool.name => Some("must be called"),
+            _ => used.contains(tool.name.as_str()).then_some("used before"),
+        })
         .collect()
 }
 
-/// Which tools stay: bound ones, those named in the last user message, and as many of the wanted ones as fit.
+/// Which tools stay: bound ones, those named in the last user message, and as far as they fit the wanted ones, then those
+/// that somebody chose for this chat.
 fn prune(
     request: &Rewriter<'_>,
     context: &Context<'_>,
-    bound: Vec<bool>,
-    budget: u32,
-) -> Vec<bool> {
+    bound: Vec<Option<&'static str>>,
+    limits: &ToolLimits,
+) -> Chosen {
     let tools = request.tools();
-    let wants = wanted::wants(&context.original.messages, tools);
+    let messages = &context.original.messages;
+    let wants = wanted::wants(messages, tools);
     // An agent cannot work without its tools, whatever language it is spoken to in; neither can a client that insists.
     let insists =
         context.original.tool_choice == ToolChoice::Required || context.has_label("agent");
+    let chosen_here = chosen_here(tools, &limits.builtin);
+    let is_chosen = |tool: usize| chosen_here.get(tool).copied().unwrap_or(false);
     let last = request.last(Role::User);
     let named = last
         .map(|last| wanted::named(&request.text(last), tools))
         .unwrap_or_default();
+    let is_named = |tool: usize| named.get(tool).copied().unwrap_or(false);
+    let bound_by = |tool: usize| bound.get(tool).copied().flatten();
+    let want = |tool: usize| wants.get(tool).copied().flatten();
+    let stays = |tool: usize| bound_by(tool).is_some() || is_named(tool);
     let mut order: Vec<usize> = (0..tools.len())
-        .filter(|tool| {
-            is(&named, *tool)
-                || is(&bound, *tool)
-                || insists
-                || wants.get(*tool).is_some_and(Option::is_some)
-        })
+        .filter(|tool| stays(*tool) || want(*tool).is_some() || is_chosen(*tool) || insists)
         .collect();
-    order.sort_by_key(|tool| {
-        let want = wants.get(*tool).copied().flatten();
-        std::cmp::Reverse((is(&bound, *tool), is(&named, *tool), want))
+    order.sort_by_cached_key(|tool| {
+        let first = (bound_by(*tool).is_some(), is_named(*tool), want(*tool));
+        // Of short ones more fit.
+        let size = match (want(*tool), tools.get(*tool)) {
+            (None, Some(tool)) => tokens(&tool.definition, context),
+            _ => 0,
+        };
+        (std::cmp::Reverse((first, is_chosen(*tool))), size)
     });
-    let mut chosen = vec![false; tools.len()];
-    let mut left = budget;
+    let mut chosen = Chosen {
+        why: vec![None; tools.len()],
+        left_out: Vec::new(),
+    };
+    let mut left = limits.max_tokens;
     for index in order {
-        let Some(tool) = tools.get(index) else {
+        let (Some(tool), Some(slot)) = (tools.get(index), chosen.why.get_mut(index)) else {
             continue;
         };
-        let tokens = tokens(&shorten::tool(tool).definition, context);
-        let fits = left.checked_sub(tokens);
-        if fits.is_some() || is(&bound, index) || is(&named, index) {
-            left = fits.unwrap_or(0);
-            if let Some(chosen) = chosen.get_mut(index) {
-                *chosen = true;
-            }
+        let room = |tool: Tool| left.checked_sub(tokens(&tool.definition, context));
+        let short = room(shorten::tool(tool)).map(|left| (left, false));
+        let fits = short.or_else(|| room(shorten::terse(tool)).map(|left| (left, true)));
+        if fits.is_none() && !stays(index) {
+            chosen.left_out.push(tool.name.clone());
+            continue;
         }
+        let terse;
+        (left, terse) = fits.unwrap_or((0, true));
+        let told = match (bound_by(index), want(index)) {
+            (Some(why), _) => why.to_owned(),
+            (None, _) if is_named(index) => "named".to_owned(),
+            (None, Some(want)) => {
+                let reason = wanted::reason(messages, want, tool);
+                format!("asked for: {reason}")
+            }
+            (None, None) if is_chosen(index) => "chosen for this chat".to_owned(),
+            (None, None) => "the client insists".to_owned(),
+        };
+        *slot = Some(Why { told, terse });
     }
     chosen
 }
 
-fn is(flags: &[bool], index: usize) -> bool {
-    flags.get(index).copied().unwrap_or(false)
+/// Whether each tool was chosen for this chat: those that clients do not offer every time, and what goes with them.
+/// Open WebUI offers `list_knowledge` where somebody gave the model documents; `query_knowledge_files` is there anyway.
+fn chosen_here(tools: &[Tool], builtin: &[Glob]) -> Vec<bool> {
+    let is_builtin = |tool: &Tool| builtin.iter().any(|glob| glob.matches(&tool.name));
+    let subjects: Vec<Vec<u64>> = tools
+        .iter()
+        .filter(|tool| !is_builtin(tool))
+        .map(|tool| {
+            prose::name_keys(&tool.name)
+                .into_iter()
+                .skip(1)
+                .collect::<Vec<u64>>()
+        })
+        .filter(|subjects| !subjects.is_empty())
+        .collect();
+    let goes_with = |tool: &Tool| {
+        let keys = prose::name_keys(&tool.name);
+        let is_about = |subjects: &Vec<u64>| subjects.iter().all(|subject| keys.contains(subject));
+        subjects.iter().any(is_about)
+    };
+    tools
+        .iter()
+        .map(|tool| !is_builtin(tool) || goes_with(tool))
+        .collect()
 }
 
 #[cfg(test)]

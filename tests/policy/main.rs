@@ -11,6 +11,7 @@ mod fixtures;
 mod golden;
 mod local;
 mod recognition;
+mod tools;
 mod windows;
 
 use std::sync::{Arc, OnceLock};

@@ -191,6 +191,7 @@ impl Compiler<'_> {
                     "drop" => Excess::Drop,
                     _ => Excess::Keep,
                 },
+                builtin: self.globs(&tools, "builtin"),
             })
         });
         ModelSettings {

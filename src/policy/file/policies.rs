@@ -174,6 +174,12 @@ pub(crate) const MODEL: &[Key] = &[
                 Kind::Choice(&["prune", "drop", "keep"]),
                 "`prune` keeps what the conversation needs, `drop` all or nothing, `keep` everything.",
             ),
+            Key::optional(
+                "builtin",
+                Kind::Texts,
+                "Globs of tools that clients offer in every chat: they stay only where something asks for them. Others \
+were chosen for the chat, and stay as far as there is room.",
+            ),
         ]),
         "Limits of tool definitions.",
     ),

@@ -12,7 +12,7 @@ pub(crate) use cut::{cut, cut_middle};
 pub(crate) use sentences::{leave_out, sentences};
 pub(crate) use tokens::tokens;
 pub(crate) use weight::{Padding, carries};
-pub(crate) use words::{keys, name_keys};
+pub(crate) use words::{keys, name_keys, word_key, words};
 
 /// The switches of thinking that people type, and whether they ask for it.
 pub(crate) const SWITCHES: [(&str, bool); 3] =

@@ -29,24 +29,32 @@ static STOP_KEYS: LazyLock<Vec<u64>> = LazyLock::new(|| {
 /// A key for each word that tells something, in order: words of one stem have the same key. Scripts without spaces
 /// give one key for each pair of characters.
 pub(crate) fn keys(text: &str) -> impl Iterator<Item = u64> + '_ {
+    words(text).map(|(_, key)| key)
+}
+
+/// The words that tell something, each with its key.
+pub(crate) fn words(text: &str) -> impl Iterator<Item = (&str, u64)> + '_ {
     let stop: &[u64] = &STOP_KEYS;
     text.split(|c: char| !c.is_alphanumeric())
         .filter(|word| !word.is_empty())
         .flat_map(move |word| {
             let dense = word.starts_with(|c: char| c >= '\u{2e80}');
             let pairs = dense.then(|| {
-                word.chars()
-                    .zip(word.chars().skip(1))
-                    .map(|(a, b)| hash([a, b].into_iter()))
+                let ends = word.char_indices().skip(2).map(|(end, _)| end);
+                let ends = ends.chain(std::iter::once(word.len()));
+                let starts = word.char_indices().map(|(start, _)| start);
+                starts.zip(ends).filter_map(|(start, end)| {
+                    let pair = word.get(start..end)?;
+                    (pair.chars().count() == 2).then(|| (pair, hash(pair.chars())))
+                })
             });
-            let single = (!dense).then(|| key(word, stop)).flatten();
+            let single = (!dense).then(|| Some((word, key(word, stop)?))).flatten();
             pairs.into_iter().flatten().chain(single)
         })
 }
 
-/// The words of a name such as `search_notes` or `searchNotes`: their keys, and the keys of their beginnings, by which
-/// "time" finds `timestamp`.
-pub(crate) fn name_keys(name: &str) -> Vec<(u64, Vec<u64>)> {
+/// The keys of the words of a name such as `search_notes` or `searchNotes`.
+pub(crate) fn name_keys(name: &str) -> Vec<u64> {
     let stop: &[u64] = &STOP_KEYS;
     let mut words = vec![String::new()];
     let mut lower = false;
@@ -59,15 +67,13 @@ pub(crate) fn name_keys(name: &str) -> Vec<(u64, Vec<u64>)> {
             word.extend(c.to_lowercase());
         }
     }
-    words
-        .iter()
-        .filter_map(|word| {
-            let starts = [4, 5]
-                .into_iter()
-                .filter_map(|length| word.get(..length).filter(|start| start.len() < word.len()));
-            Some((key(word, stop)?, starts.map(stem).collect()))
-        })
-        .collect()
+    let keys = words.iter().filter_map(|word| key(word, stop));
+    keys.collect()
+}
+
+/// The key of one word, whatever it tells.
+pub(crate) fn word_key(word: &str) -> u64 {
+    stem(word)
 }
 
 /// The key of a word; `None` for one that tells nothing.

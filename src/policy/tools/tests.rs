@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     chat::Request,
-    policy::{Facts, ModelSettings, ToolLimits},
+    policy::{Facts, ModelSettings, ToolLimits, matching::Glob},
     wire::openai,
 };
 
@@ -35,6 +35,7 @@ fn diet(request: &Request, max_tokens: u32, on_excess: Excess) -> Request {
         tools: Some(ToolLimits {
             max_tokens,
             on_excess,
+            builtin: vec![Glob::new("*_*")],
         }),
         ..ModelSettings::default()
     };
@@ -183,6 +184,52 @@ fn what_fits_or_may_stay_is_left_alone() {
     let request = request(&["Hello"], json!({}));
     assert_eq!(diet(&request, 100_000, Excess::Drop), request);
     assert_eq!(diet(&request, 10, Excess::Keep), request);
+}
+
+/// A person switched web search on, or added a tool of their own: it is there without being named.
+#[test]
+fn what_was_chosen_for_the_chat_stays_as_far_as_it_fits() {
+    let mut request = request(&["Who won yesterday?"], json!({}));
+    for name in ["searchweb", "fetchurl"] {
+        request.tools.push(Tool {
+            name: name.to_owned(),
+            definition: json!({"type": "function", "function": {"name": name, "description": "About the web.",
+                "parameters": {"type": "object", "properties": {}}}}),
+        });
+    }
+    let names = |max_tokens| -> Vec<String> {
+        let rewritten = diet(&request, max_tokens, Excess::Prune);
+        rewritten.tools.into_iter().map(|tool| tool.name).collect()
+    };
+    assert_eq!(names(600), ["searchweb", "fetchurl"]);
+    assert_eq!(names(60), ["searchweb"]);
+}
+
+/// Open WebUI offers `list_knowledge` where somebody gave the model documents.
+#[test]
+fn what_goes_with_a_chosen_tool_is_chosen_too() {
+    let mut request = request(&["How many days off do I get?"], json!({}));
+    request.tools.retain(|tool| !tool.name.ends_with("_bases"));
+    request.tools.insert(
+        0,
+        Tool {
+            name: "listKnowledge".to_owned(),
+            definition: json!({"type": "function", "function": {"name": "listKnowledge", "description": "Lists documents.",
+                "parameters": {"type": "object", "properties": {}}}}),
+        },
+    );
+    let rewritten = diet(&request, 600, Excess::Prune);
+    let names: Vec<&str> = rewritten
+        .tools
+        .iter()
+        .map(|tool| tool.name.as_str())
+        .collect();
+    assert_eq!(names[0], "listKnowledge");
+    assert!(names.contains(&"query_knowledge_files"), "{names:?}");
+    assert!(
+        names.iter().all(|name| name.contains("nowledge")),
+        "{names:?}"
+    );
 }
 
 #[test]

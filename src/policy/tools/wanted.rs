@@ -1,9 +1,11 @@
-//! Which tools a conversation asks for, by the words that its questions share with names and descriptions.
+//! Which tools a conversation asks for: by what people say when they want something done, and by the words that their
+//! questions share with names and descriptions.
 
 use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::intents::{self, INTENTS};
 use crate::{
     chat::{Content, Message, Part, Role, Tool},
     policy::prose,
@@ -15,17 +17,40 @@ const TURNS: usize = 16;
 const END: usize = 240;
 /// Of a description so many bytes tell what a tool is for.
 const DESCRIPTION: usize = 480;
-/// How often a word of a description counts at most.
-const REPEATS: f32 = 2.5;
-/// What a word of the name counts, compared with one of the description, or the beginning of one: "time" finds
-/// `get_current_timestamp`.
-const NAME: f32 = 3.0;
-/// What a tool must reach to be wanted: a word of its name, or two of its description. A word counts by how few tools
-/// have it: in full where it is one tool's own, nothing where all have it.
+/// What counts for a tool. Words count by how few tools have them: in full where it is one tool's own, nothing where all
+/// have it.
+mod counts {
+    /// All words of its name but the verb, each its share.
+    pub(super) const NAME: f32 = 3.0;
+    /// The verb that its name begins with: "write" alone wants no note.
+    pub(super) const VERB: f32 = 0.7;
+    /// A word of its description, and each time that stands there again.
+    pub(super) const SAID: f32 = 1.0;
+    pub(super) const SAID_AGAIN: f32 = 0.25;
+    pub(super) const SAID_MOST: f32 = 1.3;
+    /// An intent that the name serves, the description, or the verb alone.
+    pub(super) const INTENT: f32 = 2.0;
+    pub(super) const INTENT_SAID: f32 = 1.6;
+    pub(super) const INTENT_VERB: f32 = 0.5;
+}
+/// What the words must reach for a tool to be wanted: those of its name, or two of its description.
 const ENOUGH: f32 = 1.4;
+/// In a long question single words say less: for each word above so many, this share more is needed.
+const FEW_WORDS: usize = 4;
+const MORE: f32 = 0.06;
+/// Words of names that stand in many questions and mean something else; intents tell when they do not.
+const COMMON: [&str; 2] = ["chat", "note"];
+/// Words of a reason in the trace.
+const REASONS: usize = 3;
 
-/// When a tool was asked for last, as the number of the user message, and how strongly, in hundredths.
-pub(super) type Want = (usize, u32);
+/// That a tool is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Want {
+    /// The number of the user message that asked for it last.
+    pub(super) turn: usize,
+    /// How strongly, in hundredths.
+    strength: u32,
+}
 
 /// How much each tool is wanted; `None` where nobody asked for it.
 pub(super) fn wants(messages: &[Message], tools: &[Tool]) -> Vec<Option<Want>> {
@@ -33,26 +58,35 @@ pub(super) fn wants(messages: &[Message], tools: &[Tool]) -> Vec<Option<Want>> {
     let count = questions.clone().count();
     let mut words = Words::default();
     let recent = questions.enumerate().skip(count.saturating_sub(TURNS));
-    let turns: Vec<(usize, Vec<usize>)> = recent
-        .map(|(turn, message)| (turn, words.read(message)))
+    let turns: Vec<Turn> = recent
+        .map(|(number, message)| words.read(number, message))
         .collect();
+    let served = Served::of(tools);
     for (index, tool) in tools.iter().enumerate() {
         words.hold_against(index, tool);
     }
     let mut wants = vec![None; tools.len()];
     let mut scores = vec![0.0; tools.len()];
-    for (turn, words_of_turn) in turns {
+    for turn in turns {
         scores.fill(0.0);
-        for word in words_of_turn {
-            for (tool, weight) in words.found.get(word).into_iter().flatten() {
+        for word in &turn.words {
+            let rareness = words.rareness(*word, tools.len());
+            for (tool, weight) in words.found.get(*word).into_iter().flatten() {
                 if let Some(score) = scores.get_mut(*tool) {
-                    *score += weight * words.rareness(word, tools.len());
+                    *score += weight * rareness;
                 }
             }
         }
-        for (want, score) in wants.iter_mut().zip(&scores) {
-            if *score >= ENOUGH {
-                *want = Some((turn, (score * 100.0) as u32));
+        let more = turn.words.len().saturating_sub(FEW_WORDS) as f32;
+        let enough = ENOUGH * (1.0 + MORE * more);
+        for (tool, (want, score)) in wants.iter_mut().zip(&scores).enumerate() {
+            let (meant, is_meant) = served.by(tool, &turn.intents);
+            if is_meant || *score >= enough {
+                let strength = ((score + meant) * 100.0) as u32;
+                *want = Some(Want {
+                    turn: turn.number,
+                    strength,
+                });
             }
         }
     }
@@ -74,6 +108,42 @@ pub(super) fn named(text: &str, tools: &[Tool]) -> Vec<bool> {
     tools.iter().map(is_named).collect()
 }
 
+/// The words of a question that want a tool, for people.
+pub(super) fn reason(messages: &[Message], want: Want, tool: &Tool) -> String {
+    let mut questions = messages.iter().filter(|message| message.role == Role::User);
+    let Some(message) = questions.nth(want.turn) else {
+        return String::new();
+    };
+    let served = Served::of(std::slice::from_ref(tool));
+    let mut keys = prose::name_keys(&tool.name);
+    keys.extend(prose::keys(purpose(&tool.definition)));
+    let mut reasons: Vec<&str> = Vec::new();
+    let text = message.content.text();
+    for end in ends(own_words(&text)) {
+        let intents = intents::of(end);
+        let serves = |(intent, _): &&(usize, &str)| served.by(0, &[*intent]).1;
+        reasons.extend(intents.iter().filter(serves).map(|(_, phrase)| *phrase));
+        let shared = tellers(end).filter(|(_, key)| keys.contains(key));
+        for (word, _) in shared {
+            if !reasons.contains(&word) {
+                reasons.push(word);
+            }
+        }
+    }
+    reasons.truncate(REASONS);
+    reasons.join(", ")
+}
+
+/// A question.
+struct Turn {
+    /// Its number among the user messages.
+    number: usize,
+    /// The numbers of its words, each once.
+    words: Vec<usize>,
+    /// The places of its intents.
+    intents: Vec<usize>,
+}
+
 /// The words of the questions, numbered, and the tools in which each was found.
 #[derive(Default)]
 struct Words {
@@ -83,16 +153,20 @@ struct Words {
 
 impl Words {
     /// Numbers the words of a question.
-    fn read(&mut self, message: &Message) -> Vec<usize> {
+    fn read(&mut self, number: usize, message: &Message) -> Turn {
         let mut words = Vec::new();
+        let mut wanted = Vec::new();
         let mut read = |text: &str| {
-            for key in ends(own_words(text)).into_iter().flat_map(prose::keys) {
-                let next = self.found.len();
-                let number = *self.numbers.entry(key).or_insert(next);
-                if number == next {
-                    self.found.push(Vec::new());
+            for end in ends(own_words(text)) {
+                wanted.extend(intents::of(end).into_iter().map(|(intent, _)| intent));
+                for (_, key) in tellers(end) {
+                    let next = self.found.len();
+                    let number = *self.numbers.entry(key).or_insert(next);
+                    if number == next {
+                        self.found.push(Vec::new());
+                    }
+                    words.push(number);
                 }
-                words.push(number);
             }
         };
         match &message.content {
@@ -107,27 +181,30 @@ impl Words {
         }
         words.sort_unstable();
         words.dedup();
-        words
+        Turn {
+            number,
+            words,
+            intents: wanted,
+        }
     }
 
     /// Writes down which of the words stand in a tool's name and description.
     fn hold_against(&mut self, tool: usize, definition: &Tool) {
         let name = prose::name_keys(&definition.name);
-        for (place, (key, starts)) in name.iter().enumerate() {
-            // The first word of a long name is what is done, not what with: "write" alone wants no note.
-            let weight = if place > 0 || name.len() == 1 {
-                NAME
-            } else {
-                1.0
-            };
-            self.note(tool, *key, weight, weight);
-            for start in starts {
-                self.note(tool, *start, NAME, NAME);
-            }
+        let (verb, subjects) = match name.as_slice() {
+            [verb, subjects @ ..] if !subjects.is_empty() => (Some(*verb), subjects),
+            all => (None, all),
+        };
+        let common = COMMON.map(prose::word_key);
+        for subject in subjects.iter().filter(|key| !common.contains(key)) {
+            let share = counts::NAME / subjects.len() as f32;
+            self.note(tool, *subject, share, share);
         }
-        let description = start(description(&definition.definition), DESCRIPTION);
-        for key in prose::keys(description) {
-            self.note(tool, key, 1.0, REPEATS);
+        if let Some(verb) = verb {
+            self.note(tool, verb, counts::VERB, counts::VERB);
+        }
+        for key in prose::keys(purpose(&definition.definition)) {
+            self.note(tool, key, counts::SAID, counts::SAID_MOST);
         }
     }
 
@@ -142,7 +219,7 @@ impl Words {
         };
         match found.last_mut() {
             Some((last, counted)) if *last == tool => {
-                *counted = counted.max((*counted + weight).min(most))
+                *counted = counted.max((*counted + counts::SAID_AGAIN).min(most));
             }
             _ => found.push((tool, weight)),
         }
@@ -157,6 +234,58 @@ impl Words {
             1.0
         }
     }
+}
+
+/// What each tool's name and description say of intents.
+struct Served(Vec<(Vec<u64>, Vec<u64>)>);
+
+impl Served {
+    fn of(tools: &[Tool]) -> Self {
+        let described: Vec<u64> = INTENTS
+            .iter()
+            .flat_map(|intent| intent.described)
+            .map(|word| prose::word_key(word))
+            .collect();
+        let keys = |tool: &Tool| {
+            let said = prose::keys(purpose(&tool.definition));
+            let said = said.filter(|key| described.contains(key));
+            (prose::name_keys(&tool.name), said.collect())
+        };
+        Self(tools.iter().map(keys).collect())
+    }
+
+    /// What the intents count for a tool, and whether one of them wants it whatever else is said. A verb alone only says
+    /// which of the wanted tools comes first.
+    fn by(&self, tool: usize, intents: &[usize]) -> (f32, bool) {
+        let Some((name, said)) = self.0.get(tool) else {
+            return (0.0, false);
+        };
+        let (mut score, mut is_meant) = (0.0, false);
+        for intent in intents.iter().filter_map(|intent| INTENTS.get(*intent)) {
+            let is_in = |words: &[&str], keys: &[u64]| {
+                words
+                    .iter()
+                    .any(|word| keys.contains(&prose::word_key(word)))
+            };
+            let strong = match (is_in(intent.names, name), is_in(intent.described, said)) {
+                (true, _) => counts::INTENT,
+                (false, true) => counts::INTENT_SAID,
+                (false, false) => 0.0,
+            };
+            score += strong;
+            let mut verbs = intent.verbs.iter().map(|verb| prose::word_key(verb));
+            if verbs.any(|verb| name.first() == Some(&verb)) {
+                score += counts::INTENT_VERB;
+            }
+            is_meant |= strong > 0.0;
+        }
+        (score, is_meant)
+    }
+}
+
+/// The words that may tell what is wanted; numbers do not.
+fn tellers(text: &str) -> impl Iterator<Item = (&str, u64)> + '_ {
+    prose::words(text).filter(|(word, _)| !word.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// A message behind what Open WebUI puts before the question: file names and ids ask for no tool.
@@ -192,10 +321,16 @@ fn start(text: &str, max: usize) -> &str {
     text.get(..to).unwrap_or_default()
 }
 
-fn description(definition: &Value) -> &str {
+/// What a description says of a tool's purpose; behind that come examples of values.
+fn purpose(definition: &Value) -> &str {
     let function = definition.get("function").unwrap_or(definition);
-    function
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
+    let description = function.get("description").and_then(Value::as_str);
+    let text = start(description.unwrap_or_default(), DESCRIPTION);
+    let examples = ["Example", "example", "e.g."];
+    let end = examples
+        .iter()
+        .filter_map(|word| text.find(word))
+        .min()
+        .unwrap_or(text.len());
+    text.get(..end).unwrap_or_default()
 }

@@ -102,6 +102,7 @@ fn limited(request: &Request, chars_per_token: f32) -> Request {
         tools: Some(ToolLimits {
             max_tokens: 600,
             on_excess: Excess::Prune,
+            builtin: Vec::new(),
         }),
         ..ModelSettings::default()
     };

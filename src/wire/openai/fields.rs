@@ -200,7 +200,11 @@ impl Fields {
         Ok(Sampling {
             temperature: self.real("temperature", 0.0..=f32::MAX, "must not be negative")?,
             top_p: self.real("top_p", 0.0..=1.0, "must be between 0 and 1")?,
-            top_k: self.integer("top_k")?.map(saturate),
+            // 0 and below switch it off in other servers, which is as good as not asking.
+            top_k: self
+                .integer("top_k")?
+                .filter(|top_k| *top_k > 0)
+                .map(saturate),
             min_p: self.real("min_p", 0.0..=1.0, "must be between 0 and 1")?,
             repeat_penalty: self.real("repeat_penalty", f32::MIN..=f32::MAX, "is too large")?,
             frequency_penalty: self.real(

@@ -32,12 +32,24 @@ pub fn decode_chat(body: &[u8]) -> Result<Request, DecodeError> {
 /// Whether the client switched thinking on or off. There are four spellings; the most direct one counts. All of
 /// them stay in `extra`, because they say more than on and off (an effort, other template arguments).
 fn thinking(fields: &Fields) -> Option<bool> {
-    let template = fields
+    // Typed into a form, the arguments may come as text.
+    let written = match fields.get("chat_template_kwargs") {
+        Some(Value::String(text)) => serde_json::from_str(text).unwrap_or_default(),
+        _ => Value::Null,
+    };
+    let template = |kwargs: &Value| {
+        kwargs
+            .get("enable_thinking")
+            .and_then(think_switch::meaning)
+    };
+    fields
         .get("chat_template_kwargs")
-        .and_then(|kwargs| kwargs.get("enable_thinking"));
-    template
-        .and_then(Value::as_bool)
-        .or_else(|| fields.get("enable_thinking").and_then(Value::as_bool))
+        .and_then(template)
+        .or_else(|| template(&written))
+        .or_else(|| {
+            let switch = fields.get("enable_thinking");
+            switch.and_then(think_switch::meaning)
+        })
         .or_else(|| fields.get("think").and_then(think_switch::meaning))
         .or_else(|| {
             let effort = fields.get("reasoning_effort");

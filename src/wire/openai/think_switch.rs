@@ -63,9 +63,9 @@ impl ThinkSwitch {
 pub(super) fn meaning(value: &Value) -> Option<bool> {
     match value {
         Value::Bool(switch) => Some(*switch),
-        Value::String(effort) => match effort.as_str() {
-            "none" | "minimal" => Some(false),
-            "low" | "medium" | "high" | "xhigh" | "max" => Some(true),
+        Value::String(effort) => match effort.trim().to_ascii_lowercase().as_str() {
+            "none" | "minimal" | "false" | "off" => Some(false),
+            "low" | "medium" | "high" | "xhigh" | "max" | "true" | "on" => Some(true),
             _ => None,
         },
         _ => None,
