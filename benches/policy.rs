@@ -1,4 +1,5 @@
-//! What deciding costs: `cargo bench --bench policy` prints each figure beside its bound.
+//! What deciding costs: `cargo bench --bench policy` prints each figure beside its bound, and beside a reference that was
+//! measured in the same run.
 
 #![allow(
     clippy::print_stdout,
@@ -12,12 +13,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use rkgate::{
     chat::Request,
-    policy::{Facts, Headers, Input, Platform, Set, Source, shipped},
+    policy::{Facts, Headers, Input, Outcome, Platform, Set, Source, shipped},
     wire::openai,
 };
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// A chat as Open WebUI 0.12 sends it, with the tools that it offers every time.
+const OPEN_WEBUI: &str = include_str!("../tests/fixtures/openwebui/chat-native-tools.json");
 
 fn main() {
     let files = shipped::files();
@@ -30,19 +35,41 @@ fn main() {
         is_shipped: false,
     });
     let large = compile(&more);
-    report("compile the shipped set", 30_000.0, || {
-        drop(black_box(compile(&files)))
+    println!("{:<38} {:>10} {:>10}", "", "median", "at most");
+    report("compile the shipped set", Some(30_000.0), || {
+        drop(black_box(compile(&files)));
     });
-    let (long, short) = (chat(60, 1000), chat(8, 1000));
-    let decided = report("decide, 60 KB of 60 messages", 250.0, || {
-        decide(&set, &long)
-    });
-    report("decide, 8 KB of 8 messages", 40.0, || decide(&set, &short));
-    report(
-        "decide, 60 KB, 500 rules more",
-        2.0 * decided.max(125.0),
-        || decide(&large, &long),
-    );
+    for (messages, bound) in [(60, 250.0), (8, 40.0)] {
+        let body = body(messages, 1000, &[]);
+        let size = body.to_string().len() / 1000;
+        let name = format!("{size} KB, {messages} messages");
+        let request = request(&body);
+        let bytes = Bytes::from(body.to_string());
+        report(&format!("reference: read the JSON, {name}"), None, || {
+            black_box(openai::decode_chat(&bytes).unwrap());
+        });
+        report(
+            &format!("reference: copy the request, {name}"),
+            None,
+            || {
+                black_box(request.clone());
+            },
+        );
+        let decided = report(&format!("decide, {name}"), Some(bound), || {
+            decide(&set, &request);
+        });
+        report(
+            &format!("decide, {name}, 500 rules more"),
+            Some(2.0 * decided),
+            || {
+                decide(&large, &request);
+            },
+        );
+        let with_tools = with_tools(messages);
+        report(&format!("decide, {name}, 36 tools"), Some(bound), || {
+            decide(&set, &with_tools);
+        });
+    }
 }
 
 fn compile(files: &[Source]) -> Set {
@@ -52,7 +79,7 @@ fn compile(files: &[Source]) -> Set {
 
 fn decide(set: &Set, request: &Request) {
     let facts = Facts::example();
-    let outcome = set.decide(&Input {
+    let outcome: Outcome = set.decide(&Input {
         request,
         headers: Headers::new(&|_| None),
         facts: &facts,
@@ -61,7 +88,7 @@ fn decide(set: &Set, request: &Request) {
 }
 
 /// A conversation of so many messages with so many characters each; the answers come with thinking.
-fn chat(messages: usize, chars: usize) -> Request {
+fn body(messages: usize, chars: usize, tools: &[Value]) -> Value {
     let sentence = "The quick brown fox asks for a title, some tags and <b>JSON</b> of the dog. ";
     let text: String = sentence.chars().cycle().take(chars).collect();
     let mut list =
@@ -72,8 +99,22 @@ fn chat(messages: usize, chars: usize) -> Request {
             _ => json!({"role": "assistant", "content": format!("<think>Hm.</think>{text}")}),
         });
     }
-    let body = json!({"model": "qwen3-1.7b", "stream": true, "messages": list});
+    let mut body = json!({"model": "qwen3-1.7b", "stream": true, "messages": list});
+    if !tools.is_empty() {
+        body["tools"] = tools.into();
+    }
+    body
+}
+
+fn request(body: &Value) -> Request {
     openai::decode_chat(body.to_string().as_bytes()).unwrap()
+}
+
+/// The same conversation with Open WebUI's own tools.
+fn with_tools(messages: usize) -> Request {
+    let exchange: Value = serde_json::from_str(OPEN_WEBUI).unwrap();
+    let captured: Value = serde_json::from_str(exchange["body_raw"].as_str().unwrap()).unwrap();
+    request(&body(messages, 1000, captured["tools"].as_array().unwrap()))
 }
 
 fn user_rules(count: usize) -> String {
@@ -87,17 +128,21 @@ fn user_rules(count: usize) -> String {
 }
 
 /// The median of many runs in microseconds.
-fn report(what: &str, bound: f64, mut run: impl FnMut()) -> f64 {
+fn report(what: &str, bound: Option<f64>, mut run: impl FnMut()) -> f64 {
     let started = Instant::now();
     let mut times = Vec::new();
-    while times.len() < 20 || (started.elapsed() < Duration::from_secs(2) && times.len() < 20_000) {
+    while times.len() < 20 || (started.elapsed() < Duration::from_secs(1) && times.len() < 20_000) {
         let start = Instant::now();
         run();
         times.push(start.elapsed().as_secs_f64() * 1e6);
     }
     times.sort_by(f64::total_cmp);
     let median = times.get(times.len() / 2).copied().unwrap_or_default();
-    let verdict = if median <= bound { "ok" } else { "TOO SLOW" };
-    println!("{what:32} {median:10.1} us   (at most {bound:.0})   {verdict}");
+    let (bound, verdict) = match bound {
+        None => (String::new(), ""),
+        Some(bound) if median <= bound => (format!("{bound:.0}"), "ok"),
+        Some(bound) => (format!("{bound:.0}"), "TOO SLOW"),
+    };
+    println!("{what:<48} {median:>9.1} us {bound:>8}  {verdict}");
     median
 }
