@@ -17,10 +17,11 @@ use crate::{
 
 pub(super) const DESCRIPTION: Description = Description {
     name: "soft_switch",
-    summary: "Obeys and removes `/think` and `/no_think` in user messages.",
-    details: "The last one in the conversation counts; `/nothink` is another spelling. A switch stands alone at the \
-beginning or the end of a line; within a sentence, in code and in quoted documents it is part of the text. A message \
-that is nothing but a switch keeps it. So does every message to an upstream whose `thinking` is not set: its server can \
+    summary: "Obeys and removes `/think` and `/no_think` in user and system messages.",
+    details: "The last one in the conversation counts, so that a preset's is the default and a person's goes before it. \
+`/nothink` and `/no-think` are other spellings, and case does not matter. A switch stands alone at the beginning or the \
+end of a line, with or without a full stop behind it; within a sentence, in code and in quoted documents it is part of \
+the text. A user message that is nothing but a switch keeps it; such a system message goes. So does every message to an upstream whose `thinking` is not set: its server can \
 be told by these words alone.",
     keys: &[Key::optional(
         "otherwise",
@@ -40,6 +41,17 @@ be told by these words alone.",
   {"role": "user", "content": "What is 17 * 23?"},
   {"role": "assistant", "content": "391"},
   {"role": "user", "content": "And 18 * 23?"}]}"#,
+        },
+        Example {
+            title: "a preset's switch holds until a person says otherwise",
+            rule: r#"op = "soft_switch""#,
+            class: "chat",
+            before: r#"{"messages": [
+  {"role": "system", "content": "You are Bob. /No_think"},
+  {"role": "user", "content": "What is 17 * 23?"}]}"#,
+            after: r#"{"messages": [
+  {"role": "system", "content": "You are Bob."},
+  {"role": "user", "content": "What is 17 * 23?"}]}"#,
         },
         Example {
             title: "a question about the switch is no switch",
@@ -71,14 +83,26 @@ impl Operation for SoftSwitch {
             return;
         }
         let mut last = None;
-        request.edit_all(Role::User, "switch of thinking removed", |text| {
-            if !SWITCHES.iter().any(|(switch, _)| text.contains(switch)) {
-                return None;
+        for index in (0..request.len()).rev() {
+            let Some(role) = request.message(index).map(|message| message.role) else {
+                continue;
+            };
+            if !matches!(role, Role::User | Role::System) {
+                continue;
             }
-            let (rest, switch) = read(text)?;
-            last = Some(switch);
-            (!rest.is_empty()).then_some(rest)
-        });
+            let mut said = None;
+            let mut rest_is_empty = false;
+            request.edit(index, "switch of thinking removed", |text| {
+                let (rest, switch) = read(text)?;
+                said = Some(switch);
+                rest_is_empty = rest.is_empty();
+                (!rest_is_empty).then_some(rest)
+            });
+            if role == Role::System && said.is_some() && rest_is_empty {
+                request.remove(index, "nothing but a switch of thinking");
+            }
+            last = last.or(said);
+        }
         // An earlier rule may have read and removed a switch.
         let typed = last.or(request.thinking());
         if let Some(thinking) = typed.or(self.otherwise) {
@@ -87,8 +111,11 @@ impl Operation for SoftSwitch {
     }
 }
 
-/// The text without its switches, and what the last of them asks for.
+/// The text without its switches, and what the last of them asks for; `None` where there is none.
 fn read(text: &str) -> Option<(String, bool)> {
+    if !text.contains('/') {
+        return None;
+    }
     let quoted = prose::outer_block(text, "context").map(|block| block.whole);
     let mut rest = String::with_capacity(text.len());
     let mut last = None;
@@ -132,19 +159,19 @@ fn read(text: &str) -> Option<(String, bool)> {
 
 /// A line without one switch at its end or its beginning, what that asks for, and whether it stood at the end.
 fn strip(line: &str) -> Option<(&str, bool, bool)> {
+    let words = line.trim_end().trim_end_matches(['.', '!', ',', ';']);
     let ended = SWITCHES.iter().find_map(|(switch, on)| {
-        let rest = line.trim_end().strip_suffix(switch)?;
-        (rest.is_empty() || rest.ends_with(char::is_whitespace)).then_some((
-            rest.trim_end(),
-            *on,
-            true,
-        ))
+        let (rest, last) = words.split_at_checked(words.len().checked_sub(switch.len())?)?;
+        let alone = rest.is_empty() || rest.ends_with(char::is_whitespace);
+        (alone && last.eq_ignore_ascii_case(switch)).then_some((rest.trim_end(), *on, true))
     });
     ended.or_else(|| {
+        let words = line.trim_start();
         SWITCHES.iter().find_map(|(switch, on)| {
-            let rest = line.trim_start().strip_prefix(switch)?;
-            rest.starts_with(char::is_whitespace)
-                .then_some((rest.trim_start(), *on, false))
+            let (first, rest) = words.split_at_checked(switch.len())?;
+            let rest = rest.trim_start_matches(['.', '!', ',', ';', ':']);
+            let alone = rest.starts_with(char::is_whitespace);
+            (alone && first.eq_ignore_ascii_case(switch)).then_some((rest.trim_start(), *on, false))
         })
     })
 }

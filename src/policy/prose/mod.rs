@@ -15,8 +15,12 @@ pub(crate) use weight::{Padding, carries};
 pub(crate) use words::{keys, name_keys, word_key, words};
 
 /// The switches of thinking that people type, and whether they ask for it.
-pub(crate) const SWITCHES: [(&str, bool); 3] =
-    [("/think", true), ("/no_think", false), ("/nothink", false)];
+pub(crate) const SWITCHES: [(&str, bool); 4] = [
+    ("/think", true),
+    ("/no_think", false),
+    ("/nothink", false),
+    ("/no-think", false),
+];
 
 #[cfg(test)]
 mod tests;
