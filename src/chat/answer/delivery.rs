@@ -25,6 +25,8 @@ pub struct AnswerNotes {
     pub json: Option<JsonNote>,
     /// The loop that ended the visible text, or the thinking.
     pub repetition: Option<Loop>,
+    /// There was no visible text, so the fallback was sent.
+    pub blank: bool,
 }
 
 /// How much was dropped.
@@ -55,6 +57,11 @@ pub enum JsonNote {
 pub(super) struct Delivery {
     think: Think,
     json: Option<Json>,
+    /// What to show where nothing else has been.
+    fallback: Option<Arc<str>>,
+    /// Whether anything that can be seen has been shown.
+    shown: bool,
+    blank: bool,
     /// For the visible text and for thinking.
     guards: Option<(RepetitionGuard, RepetitionGuard)>,
     /// Thinking stands in the visible text and is not closed.
@@ -66,7 +73,6 @@ pub(super) struct Delivery {
 #[derive(Debug)]
 struct Json {
     shape: JsonShape,
-    fallback: Option<Arc<str>>,
     text: String,
     note: Option<JsonNote>,
 }
@@ -82,10 +88,12 @@ impl Delivery {
             think,
             json: json.map(|shape| Json {
                 shape,
-                fallback,
                 text: String::new(),
                 note: None,
             }),
+            fallback,
+            shown: false,
+            blank: false,
             guards: repetition.map(|rule| (RepetitionGuard::new(rule), RepetitionGuard::new(rule))),
             inline_open: false,
             dropped_chars: 0,
@@ -114,6 +122,7 @@ impl Delivery {
             Event::ContentWasReasoning => self.revise(out),
             Event::ToolCall { .. } => {
                 self.close_thought(out);
+                self.shown = true;
                 out.push(event);
             }
         }
@@ -123,10 +132,14 @@ impl Delivery {
     pub(super) fn finish(&mut self, out: &mut Vec<Event>) {
         self.close_thought(out);
         let Some(json) = &mut self.json else {
+            if let Some(fallback) = self.fallback.as_ref().filter(|_| !self.shown) {
+                self.blank = true;
+                append(out, Event::Content(fallback.to_string()));
+            }
             return;
         };
         let text = std::mem::take(&mut json.text);
-        let (text, note) = match (json_repair::repair(&text, &json.shape), &json.fallback) {
+        let (text, note) = match (json_repair::repair(&text, &json.shape), &self.fallback) {
             (Repair::AsIs, _) => (text, JsonNote::AsIs),
             (Repair::Repaired { text, how }, _) => (text, JsonNote::Repaired(how)),
             (Repair::Hopeless, Some(fallback)) => (fallback.to_string(), JsonNote::Fallback),
@@ -149,6 +162,7 @@ impl Delivery {
             }),
             json: self.json.as_ref().and_then(|json| json.note.clone()),
             repetition: self.repetition(),
+            blank: self.blank,
         }
     }
 
@@ -164,7 +178,10 @@ impl Delivery {
         self.close_thought(out);
         match &mut self.json {
             Some(json) => json.text.push_str(&text),
-            None => append(out, Event::Content(text)),
+            None => {
+                self.shown |= !text.trim().is_empty();
+                append(out, Event::Content(text));
+            }
         }
     }
 
@@ -196,7 +213,10 @@ impl Delivery {
                 json.text.clear();
             }
             (None, Think::Inline) => append(out, Event::Content(CLOSING.to_owned())),
-            (None, Think::Reasoning | Think::Drop) => out.push(Event::ContentWasReasoning),
+            (None, Think::Reasoning | Think::Drop) => {
+                self.shown = false;
+                out.push(Event::ContentWasReasoning);
+            }
         }
     }
 }

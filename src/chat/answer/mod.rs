@@ -52,8 +52,12 @@ pub struct AnswerOptions {
     /// The JSON that the client parses from the visible text. It is mended where it is wrong, so all of it comes at
     /// the end.
     pub json: Option<JsonShape>,
-    /// The visible text where there is no such JSON in the answer; without it, that text is left as it is.
+    /// The visible text where there is no such JSON in the answer, or nothing visible at all; without it, that text is
+    /// left as it is.
     pub fallback: Option<Arc<str>>,
+    /// Most tokens of visible text. Where thinking is dropped it does not count: a model that thinks although it was
+    /// told not to would have spent a task's few tokens before its first word.
+    pub visible_tokens: Option<u32>,
     /// Ends an answer that goes round in circles.
     pub repetition: Option<Repetition>,
 }
@@ -67,6 +71,7 @@ pub struct Assembler {
     delivery: Delivery,
     calls: usize,
     tokens: TokenCount,
+    visible_tokens: Option<u32>,
 }
 
 impl Assembler {
@@ -81,6 +86,7 @@ impl Assembler {
             think,
             json,
             fallback,
+            visible_tokens,
             repetition,
         } = options;
         Self {
@@ -90,6 +96,7 @@ impl Assembler {
             delivery: Delivery::new(think, json, fallback, repetition),
             calls: 0,
             tokens: TokenCount::default(),
+            visible_tokens,
         }
     }
 
@@ -117,7 +124,7 @@ impl Assembler {
     /// Ends the answer: appends what was held back and returns the reason to tell the client, given the `reason`
     /// for which the run ended.
     pub fn finish(&mut self, reason: FinishReason, out: &mut Vec<Event>) -> FinishReason {
-        if !self.stopped() {
+        if !self.cut() {
             let mut events = Vec::new();
             self.think.finish(&mut events);
             self.route(events, out);
@@ -126,18 +133,30 @@ impl Assembler {
         self.delivery.finish(out);
         if self.calls > 0 {
             FinishReason::ToolCalls
-        } else if self.stopped() {
+        } else if self.cut() {
             FinishReason::Stop
+        } else if self.full() {
+            FinishReason::Length
         } else {
             reason
         }
     }
 
-    /// Whether a stop string was met or the text went round in circles: the answer is complete and the run need not
-    /// go on.
+    /// Whether the answer is complete and the run need not go on: a stop string was met, the text went round in
+    /// circles, or there is as much of it as there may be.
     #[must_use]
     pub fn stopped(&self) -> bool {
+        self.cut() || self.full()
+    }
+
+    /// Whether what comes after the last delivered text is not to be seen.
+    fn cut(&self) -> bool {
         self.stop.stopped() || self.delivery.stopped()
+    }
+
+    fn full(&self) -> bool {
+        self.visible_tokens
+            .is_some_and(|limit| self.tokens.visible() >= limit)
     }
 
     /// Tokens spent on thinking so far, tags included.
@@ -184,7 +203,7 @@ impl Assembler {
     /// The third stage: cuts the visible text at a stop string, after which nothing is shown.
     fn show(&mut self, events: Vec<Event>, out: &mut Vec<Event>) {
         for event in events {
-            if self.stopped() {
+            if self.cut() {
                 return;
             }
             match event {
@@ -231,6 +250,12 @@ struct TokenCount {
 }
 
 impl TokenCount {
+    fn visible(&self) -> u32 {
+        self.all
+            .saturating_sub(self.reasoning)
+            .saturating_sub(self.undecided)
+    }
+
     fn add(&mut self, tokens: u32, was_inside: bool, think: &ThinkSplitter, events: &[Event]) {
         self.all = self.all.saturating_add(tokens);
         let thought = |event: &Event| matches!(event, Event::Reasoning(_));

@@ -328,15 +328,18 @@ fn any_options() -> impl Strategy<Value = AnswerOptions> {
         prop_oneof![4 => Just(None), 1 => Just(Some(json))],
         prop_oneof![2 => Just(None), 1 => Just(Some(repetition))],
     );
-    (thinking, stop, any::<bool>(), rules).prop_map(
-        |(thinking, stop, tools, (think, json, repetition))| AnswerOptions {
+    let switches = (any::<bool>(), any::<bool>());
+    (thinking, stop, switches, rules).prop_map(
+        |(thinking, stop, (tools, fallback), (think, json, repetition))| AnswerOptions {
             thinking,
             stop: stop.into_iter().map(str::to_owned).collect(),
             tools: if tools { vec!["f".into()] } else { vec![] },
             id_seed: "r1".into(),
             think,
             json,
-            fallback: None,
+            fallback: fallback.then(|| "none".into()),
+            // Counts tokens, not characters: how the text is cut into pieces is what it goes by.
+            visible_tokens: None,
             repetition,
         },
     )
@@ -394,6 +397,7 @@ proptest! {
         options.stop.clear();
         options.tools.clear();
         options.json = None;
+        options.fallback = None;
         options.repetition = None;
         if options.think == Think::Drop {
             options.think = Think::Inline;

@@ -174,3 +174,35 @@ fn thinking_that_comes_apart() {
     );
     assert_eq!(assembler.reasoning_tokens(), 3);
 }
+
+#[test]
+fn thinking_that_nobody_sees_costs_no_visible_token() {
+    let limited = AnswerOptions {
+        visible_tokens: Some(2),
+        ..thinking(Think::Drop)
+    };
+    let pieces = [
+        "<think>", "Hm", ".", "Hm", "</think>", "One", " two", " three",
+    ];
+    let (told, reason, _) = answer(limited.clone(), &pieces);
+    assert_eq!((&*told.content, reason), ("One two", FinishReason::Length));
+    // What is held back for a stop string is text all the same.
+    let held = AnswerOptions {
+        stop: vec!["two three".to_owned()],
+        ..limited
+    };
+    let (told, reason, _) = answer(held, &["One", " two", " three"]);
+    assert_eq!((&*told.content, reason), ("One two", FinishReason::Length));
+}
+
+#[test]
+fn an_answer_without_text_is_the_fallback() {
+    let emoji = AnswerOptions {
+        fallback: Some("🙂".into()),
+        ..thinking(Think::Drop)
+    };
+    let (told, _, notes) = answer(emoji.clone(), &["<think>", "Which", " one"]);
+    assert_eq!((&*told.content, notes.blank), ("🙂", true));
+    let (told, _, notes) = answer(emoji, &["<think>", "</think>", "😢"]);
+    assert_eq!((&*told.content, notes.blank), ("😢", false));
+}
