@@ -281,7 +281,7 @@ fn edit() -> impl Strategy<Value = Edit> {
     let sampling = (
         0_f32..2.0,
         prop::option::of(0_f32..1.0),
-        any::<Option<i32>>(),
+        prop::option::of(1..=i32::MAX),
         any::<Option<i64>>(),
     );
     let choice = prop_oneof![
