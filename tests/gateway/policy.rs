@@ -130,7 +130,8 @@ async fn tasks_go_to_the_small_model_without_thinking_and_chats_do_not() {
     client.post(CHAT, &[], title()).await;
     let task = jobs.next().await;
     assert_eq!(task.job.model, SMALL);
-    assert_eq!(task.job.max_tokens, Some(64));
+    // Those of the answer, and room for thinking that nobody is to see.
+    assert_eq!(task.job.max_tokens, Some(64 + 512));
     // The preset's temperature is for its chats.
     assert_eq!(task.job.sampling.temperature, Some(0.7));
     assert_eq!(&*task.job.queue.name, "after-chat");
