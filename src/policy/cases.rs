@@ -109,7 +109,11 @@ impl Case {
             Ok(request) => request,
             Err(error) => {
                 let problem = Problem::error("P031", format!("this is no chat request: {error}"));
-                problems.push(problem.at(Some(table.place("request")), ""));
+                problems.push(
+                    problem
+                        .at(Some(table.place("request")), "")
+                        .help("for example: request = { messages = [{ role = \"user\", content = \"Hello\" }] }"),
+                );
                 return None;
             }
         };
@@ -149,6 +153,8 @@ impl Case {
             .peekable();
         unmet.peek()?;
         let problem = Problem::error("P040", format!("the test \"{}\" fails", self.name));
+        let problem = problem
+            .help("mend the rule or the expectation; `rkgate explain` tells why it came out so");
         Some(unmet.fold(problem, |problem, (is, span)| {
             problem.at(Some(span.clone()), is)
         }))

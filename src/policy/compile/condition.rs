@@ -83,7 +83,11 @@ impl Compiler<'_> {
         };
         for key in too_early.iter().filter(|key| table.get(key).is_some()) {
             let problem = Problem::error("P020", format!("`{key}` is not known yet here"));
-            self.error(problem.at(Some(table.place(key)), "decided later"));
+            self.error(
+                problem
+                    .at(Some(table.place(key)), "decided later")
+                    .help("classes come first, then labels, then all other rules; ask for what the request holds"),
+            );
         }
     }
 
@@ -106,7 +110,8 @@ impl Compiler<'_> {
             self.error(
                 Problem::error("P013", "this can never hold")
                     .at(Some(table.place(min)), "at least")
-                    .at(Some(table.place(max)), "at most"),
+                    .at(Some(table.place(max)), "at most")
+                    .help("let the second be at least the first"),
             );
         }
         span
@@ -117,7 +122,8 @@ impl Compiler<'_> {
         if table.is_hollow(key) {
             self.error(
                 Problem::error("P013", format!("`{key}` has an empty list"))
-                    .at(Some(table.place(key)), ""),
+                    .at(Some(table.place(key)), "")
+                    .help("name phrases in it, or leave it out"),
             );
         }
         let mut ids = Vec::with_capacity(groups.len());
@@ -170,7 +176,11 @@ impl Compiler<'_> {
 
     fn not_empty(&mut self, text: &str, span: Span) -> bool {
         if text.is_empty() {
-            self.error(Problem::error("P003", "an empty text says nothing").at(Some(span), ""));
+            self.error(
+                Problem::error("P003", "an empty text says nothing")
+                    .at(Some(span), "")
+                    .help("every message has it; leave it out"),
+            );
         }
         !text.is_empty()
     }

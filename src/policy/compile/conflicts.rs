@@ -105,7 +105,7 @@ pub(super) fn ordered(rules: Vec<Rewrite>, compiler: &mut Compiler<'_>) -> Vec<R
                 let span = rule.after.first().map(|(_, span)| span.clone());
                 problem = problem.at(span, format!("`{}` waits", rule.rule.id));
             }
-            compiler.error(problem);
+            compiler.error(problem.help("take one of these `after` away"));
             break;
         };
         ordered.push(waiting.remove(next));

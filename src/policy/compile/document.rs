@@ -90,7 +90,9 @@ pub(super) fn read<'a>(
         let (parsed, errors) = DeTable::parse_recoverable(text);
         if !errors.is_empty() {
             let error = |error: &toml::de::Error| {
-                Problem::error("P001", error.message()).at(error.span(), "")
+                Problem::error("P001", error.message())
+                    .at(error.span(), "")
+                    .help("TOML: `[[rewrite]]` begins a table of a list, `key = \"text\"` stands on a line of its own")
             };
             problems.extend(errors.iter().map(error));
             continue;
@@ -121,7 +123,7 @@ pub(super) fn read<'a>(
                     items.take(key.name, id, name.span(), value, &origin, problems);
                 }
                 _ => {
-                    table::check_value(&key.kind, key.name, &value, problems);
+                    table::check_value(&key.kind, key.name, key.doc, &value, problems);
                     if key.name == "platform"
                         && table::text(&value).is_some_and(|word| word != platform)
                     {
@@ -158,7 +160,8 @@ impl<'a> Document<'a> {
         for value in list {
             let DeValue::Table(fields) = value.get_ref() else {
                 let problem = Problem::error("P003", format!("`{kind}` must be a list of tables"));
-                problems.push(problem.at(Some(value.span()), "is not"));
+                let problem = problem.at(Some(value.span()), "is not");
+                problems.push(problem.help(format!("begin each with a line `[[{kind}]]`")));
                 continue;
             };
             let id = ["id", "name", "match"].iter().find_map(|key| {
@@ -199,7 +202,9 @@ impl<'a> Document<'a> {
         let span = value.span();
         let DeValue::Table(fields) = value.into_inner() else {
             problems.push(
-                Problem::error("P003", format!("`{id}` must be a table")).at(Some(span), "is not"),
+                Problem::error("P003", format!("`{id}` must be a table"))
+                    .at(Some(span), "is not")
+                    .help(format!("begin it with a line `[{id}]`")),
             );
             return;
         };
@@ -287,7 +292,8 @@ impl<'a> Document<'a> {
                     ("set" | "add", _) => {
                         let problem =
                             Problem::error("P003", format!("`{}` must be a table", key.get_ref()));
-                        problems.push(problem.at(Some(value.span()), "is not"));
+                        let problem = problem.at(Some(value.span()), "is not");
+                        problems.push(problem.help("for example: { key = value }"));
                     }
                     _ => {}
                 }

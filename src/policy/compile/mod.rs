@@ -161,10 +161,10 @@ impl Compiler<'_> {
         match self.phrases.build() {
             Ok(phrases) => Some(phrases),
             Err(error) => {
-                self.problems.push(Problem::error(
-                    "P006",
-                    format!("the phrases are too many: {error}"),
-                ));
+                self.problems.push(
+                    Problem::error("P006", format!("the phrases are too many: {error}"))
+                        .help("take phrases away that others contain"),
+                );
                 None
             }
         }

@@ -65,7 +65,9 @@ impl Compiler<'_> {
         let to = self.globs(&table, "to");
         if table.is_hollow("to") {
             self.error(
-                Problem::error("P013", "a route to nowhere").at(Some(table.place("to")), ""),
+                Problem::error("P013", "a route to nowhere")
+                    .at(Some(table.place("to")), "")
+                    .help("name models or globs, the first choice first: to = [\"qwen3-0.6b*\"]"),
             );
         }
         Some(Route {
@@ -132,7 +134,11 @@ impl Compiler<'_> {
             };
             if chain.iter().any(|seen| std::ptr::eq(*seen, next)) {
                 let problem = Problem::error("P024", "a model policy cannot be like itself");
-                self.error(problem.at(Some(like.span()), "leads back here"));
+                self.error(
+                    problem
+                        .at(Some(like.span()), "leads back here")
+                        .help("let one of them stand by itself"),
+                );
                 return None;
             }
             chain.push(next);

@@ -53,7 +53,8 @@ impl Compiler<'_> {
         } else if table.is_hollow("on") {
             self.error(
                 Problem::error("P013", "a rule for no class can never hold")
-                    .at(Some(table.place("on")), ""),
+                    .at(Some(table.place("on")), "")
+                    .help("name classes, or \"*\" for all of them"),
             );
         }
         let when = self.condition(table, "when", stage).unwrap_or_default();
@@ -109,7 +110,9 @@ impl Compiler<'_> {
             }),
             Err(what) => {
                 self.error(
-                    Problem::error("P012", what).at(Some(item.id_span.clone()), "this rule"),
+                    Problem::error("P012", what)
+                        .at(Some(item.id_span.clone()), "this rule")
+                        .help("for example: class = \"task/title_generation\" and when = { last_user_starts = [\"...\"] }"),
                 );
                 None
             }

@@ -123,7 +123,7 @@ impl Compiler<'_> {
             match limit(word) {
                 Ok(limit) if matches!(name, "thinking" | "seed") && !limit.is_switch() => {
                     let problem = Problem::error("P023", format!("`{name}` can be obeyed or ignored only"));
-                    self.error(problem.at(Some(span), ""));
+                    self.error(problem.at(Some(span), "").help("write `obey` or `ignore`"));
                 }
                 Ok(limit) => limits.push(limit),
                 Err(why) => self.error(

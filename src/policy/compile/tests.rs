@@ -35,6 +35,17 @@ fn errors_are_reported_as_the_golden_files_say() {
         let wanted = fs::read_to_string(&golden).unwrap_or_default();
         assert_eq!(report, wanted, "{}", path.display());
         assert!(!report.is_empty(), "{}", path.display());
+        // Every problem says what to do about it.
+        for problem in report
+            .split("\n\n")
+            .filter(|problem| problem.contains("[P0"))
+        {
+            assert!(
+                problem.contains("= help: "),
+                "{}: {problem}",
+                path.display()
+            );
+        }
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Table<'a> {
         let known = || keys.iter().copied().flatten();
         for (name, value) in fields {
             match known().find(|key| key.name == name.get_ref()) {
-                Some(key) => check_value(&key.kind, key.name, value, problems),
+                Some(key) => check_value(&key.kind, key.name, key.doc, value, problems),
                 None => {
                     let names: Vec<&Key> = known().collect();
                     problems.push(unknown(name.get_ref(), name.span(), &names));
@@ -205,7 +205,14 @@ fn number(value: &DeValue<'_>) -> Option<f64> {
     }
 }
 
-pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: &mut Vec<Problem>) {
+/// Tells what is wrong with the value of a key; `doc` is what the key means.
+pub(crate) fn check_value(
+    kind: &Kind,
+    name: &str,
+    doc: &str,
+    value: &Value<'_>,
+    problems: &mut Vec<Problem>,
+) {
     let inside = value.get_ref();
     let right = match kind {
         Kind::Any => true,
@@ -242,7 +249,7 @@ pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: 
         Kind::Map(kind) => match inside {
             DeValue::Table(fields) => {
                 for (name, value) in fields {
-                    check_value(kind, name.get_ref(), value, problems);
+                    check_value(kind, name.get_ref(), doc, value, problems);
                 }
                 true
             }
@@ -251,7 +258,7 @@ pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: 
         Kind::Tables(keys) => match inside {
             DeValue::Array(list) if all(inside, &|item| matches!(item, DeValue::Table(_))) => {
                 for item in list.iter() {
-                    check_value(&Kind::Table(keys), name, item, problems);
+                    check_value(&Kind::Table(keys), name, doc, item, problems);
                 }
                 true
             }
@@ -260,7 +267,7 @@ pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: 
         Kind::TextOr(kind) => match inside {
             DeValue::String(_) => true,
             DeValue::Array(_) | DeValue::Table(_) => {
-                return check_value(kind, name, value, problems);
+                return check_value(kind, name, doc, value, problems);
             }
             _ => false,
         },
@@ -268,7 +275,8 @@ pub(crate) fn check_value(kind: &Kind, name: &str, value: &Value<'_>, problems: 
     if !right {
         problems.push(
             Problem::error("P003", format!("`{name}` must be {}", kind.expected()))
-                .at(Some(value.span()), "is not"),
+                .at(Some(value.span()), "is not")
+                .help(doc),
         );
     }
 }
@@ -300,7 +308,9 @@ fn check_classes(value: &Value<'_>, problems: &mut Vec<Problem>) {
     if !all(value.get_ref(), &|item| matches!(item, DeValue::String(_))) {
         let expected = Kind::Classes.expected();
         problems.push(
-            Problem::error("P003", format!("this must be {expected}")).at(Some(value.span()), ""),
+            Problem::error("P003", format!("this must be {expected}"))
+                .at(Some(value.span()), "")
+                .help("for example: [\"chat\", \"task/*\"]"),
         );
     }
     for (word, span) in texts(value) {

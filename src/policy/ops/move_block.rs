@@ -55,7 +55,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
         problems.push(
             Problem::error("P003", "`from` and `to` are the same place")
                 .at(Some(table.place("from")), "")
-                .at(Some(table.place("to")), ""),
+                .at(Some(table.place("to")), "")
+                .help("the places are \"system\" and \"last_user\""),
         );
     }
     let tags = table.texts("tags");

@@ -77,7 +77,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
     {
         problems.push(
             Problem::error("P003", "an empty phrase stands in every sentence")
-                .at(Some(span.clone()), ""),
+                .at(Some(span.clone()), "")
+                .help("leave it out"),
         );
     }
     match Padding::new(&words) {
@@ -88,7 +89,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
         Err(error) => {
             problems.push(
                 Problem::error("P003", format!("these are too many phrases: {error}"))
-                    .at(Some(table.place("phrases")), ""),
+                    .at(Some(table.place("phrases")), "")
+                    .help("make several rules of it"),
             );
             None
         }

@@ -90,7 +90,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
                 .at(
                     Some(table.place("pattern")),
                     reason.trim_start_matches("error: "),
-                ),
+                )
+                .help("between three single quotes a backslash stands for itself; look-around and back references are not known"),
             );
             None
         }

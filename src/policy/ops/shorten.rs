@@ -145,7 +145,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
         Err(error) => {
             problems.push(
                 Problem::error("P003", format!("these are too many phrases: {error}"))
-                    .at(Some(table.place("padding")), ""),
+                    .at(Some(table.place("padding")), "")
+                    .help("take phrases away that others contain"),
             );
             None
         }

@@ -93,7 +93,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
         Some(_) => {
             problems.push(
                 Problem::error("P003", "`tags` must be \"think\" or a list of tag names")
-                    .at(Some(table.place("tags")), "is not"),
+                    .at(Some(table.place("tags")), "is not")
+                    .help("for example: tags = [\"details\"]"),
             );
             return None;
         }
@@ -108,7 +109,8 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
     if tags.is_empty() {
         problems.push(
             Problem::error("P003", "there is nothing to strip without tags")
-                .at(Some(table.place("tags")), ""),
+                .at(Some(table.place("tags")), "")
+                .help("for example: tags = \"think\", or [\"details\"]"),
         );
     }
     Some(Box::new(StripBlock {
