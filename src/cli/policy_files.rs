@@ -7,7 +7,6 @@ use crate::{
     config,
     policy::{Platform, Set, Source, shipped},
     problem::Report,
-    telemetry::board::Board,
 };
 
 /// The shipped files with those at `paths`, or, without paths, with those of the configured directories.
@@ -21,13 +20,6 @@ pub(super) fn read(
         None => Ok(shipped::files()),
     };
     files.map_err(|error| Failure::because(code::IO, "no files to check", &error))
-}
-
-/// The board whose policies hold: the RK3588's where it is another one or none.
-pub(super) fn platform(board: &Board) -> Platform {
-    let chip = board.chip();
-    let of_chip = |platform: &Platform| chip.as_deref() == Some(platform.as_str());
-    Platform::ALL.into_iter().find(of_chip).unwrap_or_default()
 }
 
 /// Compiles the files and runs their tests as every board would: the warnings, and how many tests pass.

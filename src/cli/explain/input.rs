@@ -41,8 +41,8 @@ pub(super) struct Header {
 /// Why there is no request.
 #[derive(Debug)]
 pub(super) enum Unusable {
-    /// The file cannot be read.
-    Unreadable(Failure),
+    /// The file cannot be read, or not in this way.
+    Failed(Failure),
     /// It holds something else.
     Wrong(Report),
 }
@@ -91,7 +91,7 @@ pub(super) fn read(path: &Path) -> Result<Request, Unusable> {
     };
     result.map_err(|error| {
         let attempt = format!("cannot read {}", crate::cli::paint::line(&name));
-        Unusable::Unreadable(Failure::because(code::IO, &attempt, &error))
+        Unusable::Failed(Failure::because(code::IO, &attempt, &error))
     })?;
     let text = String::from_utf8(bytes);
     let (text, end) = match text {

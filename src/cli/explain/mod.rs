@@ -1,31 +1,35 @@
 //! `rkgate explain`.
 
 mod ask;
+mod cost;
 mod diff;
 mod ink;
 mod input;
 mod json;
 mod page;
+mod summary;
 mod why;
 
 use std::{
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
+    slice,
 };
 
 use clap::{Args, ColorChoice};
 
 use super::{Configuration, Failure, Format, code, paint::Paint, policy_files};
 use crate::{
-    config::Loaded,
+    config::{self, Loaded},
     doctor::runtime,
     engine::catalog_of,
-    explain::{self, Models, Question, Turn},
-    policy::Set,
+    explain::{self, Explanation, Models, Question, Turn},
+    policy::{Headers, Platform, Set},
+    problem::Report,
     telemetry::board::Board,
 };
-use input::{Header, Unusable};
+use input::{Header, Request, Unusable};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -53,28 +57,11 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
-    if options.previous.as_ref().is_some_and(|path| is_stdin(path)) && is_stdin(&options.request) {
-        return Err(Failure::new(
-            code::MISUSE,
-            "only one of the two requests can come from stdin",
-        ));
-    }
-    let read = |path| match input::read(path) {
-        Ok(request) => Ok(Ok(request)),
-        Err(Unusable::Unreadable(failure)) => Err(failure),
-        Err(Unusable::Wrong(report)) => Ok(Err(report)),
+    let (request, previous) = match requests(options) {
+        Ok(requests) => requests,
+        Err(Unusable::Failed(failure)) => return Err(failure),
+        Err(Unusable::Wrong(report)) => return wrong(&report, options.format),
     };
-    let mut request = match read(&options.request)? {
-        Ok(request) => request,
-        Err(report) => return wrong(&report, options.format),
-    };
-    let previous = match options.previous.as_deref().map(read).transpose()? {
-        None => None,
-        Some(Ok(previous)) => Some(previous),
-        Some(Err(report)) => return wrong(&report, options.format),
-    };
-    request.set(&options.header);
-
     let Loaded { config, .. } = configuration.load()?;
     let board = Board::default();
     let simulated = !runtime::find(&board, &config.engine.library).is_real();
@@ -99,37 +86,50 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
         set: &set,
         facts: &facts,
         request: &request.chat,
-        headers: crate::policy::Headers::new(&look_up),
+        headers: Headers::new(&look_up),
         forced: forced.as_deref(),
         previous: previous.as_ref().map(|previous| Turn {
             request: &previous.chat,
-            headers: crate::policy::Headers::new(&look_up_previous),
+            headers: Headers::new(&look_up_previous),
         }),
     };
     let explanation = explain::explain(&question, &Models::counting(catalog.models()));
+    print(&explanation, options)
+}
+
+/// Reads the request and the one before it.
+fn requests(options: &Options) -> Result<(Request, Option<Request>), Unusable> {
+    let is_stdin = |path: &Path| path.as_os_str() == "-";
+    if is_stdin(&options.request) && options.previous.as_deref().is_some_and(is_stdin) {
+        let message = "only one of the two requests can come from stdin";
+        return Err(Unusable::Failed(Failure::new(code::MISUSE, message)));
+    }
+    let mut request = input::read(&options.request)?;
+    request.set(&options.header);
+    let previous = options.previous.as_deref().map(input::read).transpose()?;
+    Ok((request, previous))
+}
+
+fn print(explanation: &Explanation, options: &Options) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     match options.format {
         Format::Json => {
-            let json = json::to_string(&explanation)
+            let json = json::to_string(explanation)
                 .map_err(|error| Failure::because(code::SOFTWARE, "cannot write JSON", &error))?;
             writeln!(out, "{json}")?;
         }
         Format::Text => {
             let paint = Paint::chosen(options.color);
-            write!(out, "{}", page::page(&explanation, paint, options.verbose))?;
+            write!(out, "{}", page::page(explanation, paint, options.verbose))?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn is_stdin(path: &std::path::Path) -> bool {
-    path.as_os_str() == "-"
-}
-
 /// Compiles the configured files. Tests that fail are told on stderr: explaining is how one finds out why they do.
-fn set(policy: &crate::config::Policy, board: &Board) -> Result<Set, Failure> {
+fn set(policy: &config::Policy, board: &Board) -> Result<Set, Failure> {
     let files = policy_files::read(Some(policy), &[])?;
-    let compiled = Set::compile(&files, policy_files::platform(board))
+    let compiled = Set::compile(&files, Platform::of_chip(board.chip().as_deref()))
         .map_err(|report| Failure::new(code::CONFIG, report.to_string()))?;
     if let Err(report) = compiled.test() {
         writeln!(
@@ -141,11 +141,11 @@ fn set(policy: &crate::config::Policy, board: &Board) -> Result<Set, Failure> {
 }
 
 /// What is wrong with a request file.
-fn wrong(report: &crate::problem::Report, format: Format) -> Result<ExitCode, Failure> {
+fn wrong(report: &Report, format: Format) -> Result<ExitCode, Failure> {
     match format {
         Format::Text => Err(Failure::new(code::DATA, report.to_string())),
         Format::Json => {
-            let json = crate::problem::Report::to_json(std::slice::from_ref(report))
+            let json = Report::to_json(slice::from_ref(report))
                 .map_err(|error| Failure::because(code::SOFTWARE, "cannot write JSON", &error))?;
             writeln!(io::stdout(), "{json}")?;
             Ok(code::DATA.into())

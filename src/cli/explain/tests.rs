@@ -66,7 +66,7 @@ struct Asked<'a> {
     previous: Option<&'a str>,
 }
 
-fn explanation(asked: &Asked<'_>) -> explain::Explanation {
+fn explanation(asked: &Asked<'_>) -> Explanation {
     let read = |name: &str| {
         input::read(&tests().join("fixtures/openwebui").join(name))
             .unwrap_or_else(|error| panic!("{error:?}"))

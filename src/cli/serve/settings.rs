@@ -37,11 +37,10 @@ pub(super) fn engine(config: &config::Engine) -> EngineSettings {
 
 /// Where the rules and policies come from; `chip` is the board's, where there is one.
 pub(super) fn policy(policy: &config::Policy, chip: Option<&str>) -> Origin {
-    let named = |platform: &Platform| chip.is_some_and(|chip| chip.starts_with(platform.as_str()));
     Origin {
         rules: policy.rules.clone(),
         policies: policy.policies.clone(),
-        platform: Platform::ALL.into_iter().find(named).unwrap_or_default(),
+        platform: Platform::of_chip(chip),
     }
 }
 

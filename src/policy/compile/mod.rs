@@ -50,6 +50,14 @@ impl Platform {
     /// Every board.
     pub const ALL: [Self; 2] = [Self::Rk3588, Self::Rk3576];
 
+    /// The platform of a chip such as `rk3588s`; the default where it is another one or none.
+    #[must_use]
+    pub fn of_chip(chip: Option<&str>) -> Self {
+        let chip = chip.unwrap_or_default();
+        let named = |platform: &Self| chip.starts_with(platform.as_str());
+        Self::ALL.into_iter().find(named).unwrap_or_default()
+    }
+
     /// Its name in policy files.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -19,7 +19,7 @@ fn from(text: &str) -> Result<Request, String> {
                 .map(|line| format!("{}\n", line.trim_end()))
                 .collect()
         }
-        Unusable::Unreadable(failure) => panic!("{failure:?}"),
+        Unusable::Failed(failure) => panic!("{failure:?}"),
     })
 }
 
