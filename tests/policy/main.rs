@@ -7,10 +7,12 @@
     reason = "tests"
 )]
 
+mod boards;
 mod fixtures;
 mod golden;
 mod local;
 mod recognition;
+mod sampling;
 mod tools;
 mod windows;
 

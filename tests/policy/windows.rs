@@ -29,14 +29,13 @@ struct Counter {
 }
 
 impl Counter {
-    /// That of the simulated Qwen3-1.7B that was converted with 4096 tokens.
-    fn of_shipped_model() -> Self {
+    /// That of a simulated model, by the beginning of its file's name.
+    fn of(name: &str) -> Self {
         let models = tempfile::tempdir().unwrap();
         shipped_models::install(models.path()).unwrap();
-        let model = shipped_models::MODELS.iter().find(|model| {
-            model.file_stem.starts_with("Qwen3-1.7B") && model.context as usize == CONTEXT
-        });
-        Self::open(&models.path().join(model.unwrap().file_stem))
+        let mut all = shipped_models::MODELS.iter();
+        let model = all.find(|model| model.file_stem.starts_with(name)).unwrap();
+        Self::open(&models.path().join(model.file_stem))
     }
 
     fn open(dir: &Path) -> Self {
@@ -106,15 +105,46 @@ fn images(request: &Request) -> usize {
 
 /// What a person typed: found passages and the code interpreter's instructions are Open WebUI's words around it. A
 /// switch is obeyed and removed.
-fn question(text: &str) -> String {
+fn question(text: &str, switches: bool) -> String {
     let text = text.rsplit("</context>").next().unwrap();
     let text = text.split("\n\n#### Code Interpreter").next().unwrap();
-    text.replace("/no_think", "").trim().to_owned()
+    let switch = if switches { "/no_think" } else { "\0" };
+    text.replace(switch, "").trim().to_owned()
+}
+
+/// The simulated Qwen3-1.7B is the common conversion.
+#[test]
+fn the_model_of_the_first_steps_has_4096_tokens() {
+    let mut models = shipped_models::MODELS.iter();
+    let model = models
+        .find(|model| model.file_stem == "Qwen3-1.7B-rk3588-w8a8")
+        .unwrap();
+    assert_eq!(model.context as usize, CONTEXT);
 }
 
 #[test]
-fn every_captured_chat_fits_a_context_of_4096_tokens() {
-    let counter = Counter::of_shipped_model();
+fn every_captured_chat_fits_qwen3() {
+    every_captured_chat_fits("Qwen3-1.7B", "qwen3-1.7b", "qwen3");
+}
+
+#[test]
+fn every_captured_chat_fits_phi() {
+    every_captured_chat_fits("Phi-3", "phi-3-mini", "phi-3");
+}
+
+#[test]
+fn every_captured_chat_fits_gemma() {
+    every_captured_chat_fits("Gemma-3-4B", "gemma-3-4b", "gemma-3");
+}
+
+#[test]
+fn every_captured_chat_fits_minicpm() {
+    every_captured_chat_fits("MiniCPM4", "minicpm4-0.5b", "minicpm4");
+}
+
+/// A context of 4096 tokens, by the model's own template and tokenizer.
+fn every_captured_chat_fits(file: &str, id: &str, family: &str) {
+    let counter = Counter::of(file);
     let chats: Vec<Fixture> = fixtures::read("captures")
         .into_iter()
         .filter(|fixture| fixture.class == Class::Chat)
@@ -122,7 +152,7 @@ fn every_captured_chat_fits_a_context_of_4096_tokens() {
     assert!(chats.len() > 30);
     let mut too_long = Vec::new();
     for fixture in chats {
-        let facts = fixtures::one_model("qwen3-1.7b", "qwen3", &fixture);
+        let facts = fixtures::one_model(id, family, &fixture);
         let outcome = fixture.decide(&shipped(), &facts);
         let request = outcome.request.unwrap_or_else(|| fixture.request());
         let tokens = counter.tokens(&request) + IMAGE * images(&request);
@@ -130,7 +160,9 @@ fn every_captured_chat_fits_a_context_of_4096_tokens() {
             too_long.push(format!("{}: {tokens} tokens", fixture.name));
         }
         let (asked, left) = (fixture.last_user(), last_user(&request));
-        assert!(left.contains(&question(&asked)), "{}: {left}", fixture.name);
+        let is_qwen = family.starts_with("qwen3");
+        let typed = question(&asked, is_qwen);
+        assert!(left.contains(&typed), "{}: {left}", fixture.name);
         let reasoning = request
             .messages
             .iter()
@@ -147,7 +179,7 @@ fn every_captured_chat_fits_a_context_of_4096_tokens() {
 /// Without the rules they do not fit: the tools alone are longer than the context.
 #[test]
 fn the_tools_of_open_webui_are_longer_than_that_context() {
-    let counter = Counter::of_shipped_model();
+    let counter = Counter::of("Qwen3-1.7B");
     let chat = fixtures::read("captures")
         .into_iter()
         .find(|fixture| fixture.name.starts_with("0030"))

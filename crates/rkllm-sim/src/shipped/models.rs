@@ -102,11 +102,15 @@ const MINICPM4: Vocabulary = Vocabulary {
     pad: "</s>",
 };
 
-/// The 1.7B model of the Qwen3 family; the others of it differ in size alone.
+/// The longest context that a converter bakes in.
+const LONGEST: u32 = 16_384;
+
+/// The 1.7B model of the Qwen3 family as it is commonly converted: with the converter's default of 4096 tokens. The
+/// others of the family differ in size, and have the longest context.
 const QWEN3_1_7B: Shipped = Shipped {
     file_stem: "Qwen3-1.7B-rk3588-w8a8",
     id: None,
-    context: 16_384,
+    context: 4_096,
     chat_template: QWEN3_TEMPLATE,
     vocabulary: QWEN3,
     name: "Qwen3-1.7B",
@@ -129,6 +133,7 @@ pub const MODELS: &[Shipped] = &[
     Shipped {
         file_stem: "Qwen3-0.6B-rk3588-w8a8",
         name: "Qwen3-0.6B",
+        context: LONGEST,
         embedding: 1024,
         row: ("Qwen3", "0.6B"),
         size_bytes: 940_000_000,
@@ -138,15 +143,16 @@ pub const MODELS: &[Shipped] = &[
     },
     QWEN3_1_7B,
     Shipped {
-        file_stem: "Qwen3-1.7B-rk3588-w8a8-ctx4096",
-        id: Some("qwen3-1.7b-4k"),
-        context: 4_096,
-        name: "Qwen3-1.7B (4k)",
+        file_stem: "Qwen3-1.7B-rk3588-w8a8-ctx16384",
+        id: Some("qwen3-1.7b-16k"),
+        context: LONGEST,
+        name: "Qwen3-1.7B (16k)",
         ..QWEN3_1_7B
     },
     Shipped {
         file_stem: "Qwen3-4B-rk3588-w8a8",
         name: "Qwen3-4B",
+        context: LONGEST,
         embedding: 2560,
         row: ("MiniCPM3", "4B"),
         size_bytes: 4_800_000_000,
@@ -157,6 +163,7 @@ pub const MODELS: &[Shipped] = &[
     },
     Shipped {
         file_stem: "MiniCPM4-0.5B-rk3588-w8a8",
+        context: LONGEST,
         chat_template: MINICPM4_TEMPLATE,
         vocabulary: MINICPM4,
         name: "MiniCPM4-0.5B",
@@ -173,6 +180,7 @@ pub const MODELS: &[Shipped] = &[
     },
     Shipped {
         file_stem: "Gemma-3-4B-rk3588-w8a8",
+        context: LONGEST,
         chat_template: GEMMA_TEMPLATE,
         vocabulary: GEMMA,
         name: "Gemma-3-4B",
@@ -209,6 +217,7 @@ pub const MODELS: &[Shipped] = &[
     },
     Shipped {
         file_stem: "Qwen3-VL-2B-rk3588-w8a8",
+        context: LONGEST,
         chat_template: QWEN3_VL_TEMPLATE,
         name: "Qwen3-VL-2B",
         family: "qwen3-vl",
@@ -221,6 +230,7 @@ pub const MODELS: &[Shipped] = &[
     },
     Shipped {
         file_stem: "Gemma-3n-E2B-rk3588-w8a8",
+        context: LONGEST,
         chat_template: GEMMA_TEMPLATE,
         vocabulary: GEMMA,
         name: "Gemma-3n-E2B",
