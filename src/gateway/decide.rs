@@ -1,5 +1,6 @@
 //! What the policy makes of a request before anybody answers it.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use tracing::{info, warn};
 
@@ -7,13 +8,14 @@ use super::route::Call;
 use crate::{
     chat::{self, Content, Message, Role},
     policy::{Decision, Facts, Headers, Input, Set, StepOutcome, Trace},
-    wire::openai::{CompletionRequest, DecodeError, decode_chat, decode_completion},
+    wire::openai::{ChatBody, CompletionRequest, DecodeError},
 };
 
 /// A request and what was decided about it.
 #[derive(Debug)]
 pub(super) struct Decided {
     pub(super) call: Call,
+    pub(super) body: ChatBody,
     /// The request as it came. A text to go on with is what a user says.
     pub(super) original: chat::Request,
     /// The conversation as the model is to see it; `None` where that is how it came.
@@ -24,10 +26,16 @@ pub(super) struct Decided {
 }
 
 /// Reads a body; `None` for calls that no rule speaks of.
-pub(super) fn read(call: Call, body: &[u8]) -> Result<Option<chat::Request>, DecodeError> {
+pub(super) fn read(
+    call: Call,
+    body: &Bytes,
+) -> Result<Option<(ChatBody, chat::Request)>, DecodeError> {
     match call {
-        Call::Chat => decode_chat(body).map(Some),
-        Call::Completion => decode_completion(body).map(as_chat).map(Some),
+        Call::Chat => ChatBody::decode(body).map(Some),
+        Call::Completion => {
+            let (body, request) = ChatBody::decode_text(body)?;
+            Ok(Some((body, as_chat(request))))
+        }
         Call::Embeddings => Ok(None),
     }
 }
@@ -59,6 +67,7 @@ impl Decided {
     /// Asks the policy about a request.
     pub(super) fn about(
         call: Call,
+        body: ChatBody,
         original: chat::Request,
         headers: &HeaderMap,
         set: &Set,
@@ -77,6 +86,7 @@ impl Decided {
         };
         Self {
             call,
+            body,
             // A text to go on with is the client's own to the letter.
             rewritten: outcome.request.filter(|_| call == Call::Chat),
             original,
@@ -85,9 +95,19 @@ impl Decided {
         }
     }
 
+    /// The name that the model is found by: the client's own spelling, unless another one answers.
+    pub(super) fn answering(&self) -> &str {
+        if self.rerouted {
+            &self.decision.model
+        } else {
+            &self.original.model
+        }
+    }
+
     /// Asks once more, with other facts.
     pub(super) fn again(&self, headers: &HeaderMap, set: &Set, facts: &Facts) -> Self {
-        Self::about(self.call, self.original.clone(), headers, set, facts)
+        let (body, original) = (self.body.clone(), self.original.clone());
+        Self::about(self.call, body, original, headers, set, facts)
     }
 }
 

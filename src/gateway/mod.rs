@@ -32,7 +32,7 @@ use crate::{
     engine::{Engine, EngineError, Job, ModelCard, Run},
     policy::{Set, live::Live},
     telemetry::{Activity, Metrics, activity::Phase},
-    wire,
+    wire::{self, openai::ChatBody},
 };
 use decide::Decided;
 use exchange::{Exchange, empty_response, response, set};
@@ -173,20 +173,18 @@ impl Gateway {
         let body = exchange
             .read_body(self.settings.body_limit, self.settings.body_timeout)
             .await?;
-        let peeked = wire::openai::peek(&body);
-        let read = match &peeked {
-            Ok(_) => decide::read(call, &body),
-            Err(error) => Err(error.clone()),
-        };
-        let decided = match read {
-            Ok(Some(request)) => Ok(Some(self.decide(call, request, set, exchange)?)),
+        let decided = match decide::read(call, &body) {
+            Ok(Some((body, request))) => Ok(Some(self.decide(call, body, request, set, exchange)?)),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        let name = match (&decided, &peeked) {
-            (Ok(Some(decided)), _) if decided.rerouted => Ok(&*decided.decision.model),
-            (_, Ok(peeked)) => Ok(&*peeked.model),
-            (_, Err(error)) => Err(error),
+        let peeked;
+        let name = match &decided {
+            Ok(Some(decided)) => Ok(decided.answering()),
+            Ok(None) | Err(_) => {
+                peeked = wire::openai::peek(&body);
+                peeked.as_ref().map(|peeked| &*peeked.model)
+            }
         };
         let destination = self
             .models
@@ -218,8 +216,7 @@ impl Gateway {
                     call,
                     upstream,
                     alias,
-                    body: &body,
-                    peeked: peeked.ok(),
+                    body,
                     decided: decided.ok().flatten(),
                 };
                 remote::answer(self, errand, exchange).await
@@ -231,12 +228,14 @@ impl Gateway {
     fn decide(
         &self,
         call: Call,
+        body: ChatBody,
         request: chat::Request,
         set: &Set,
         exchange: &mut Exchange,
     ) -> Result<Decided, Failure> {
         let facts = self.models.facts();
-        let decided = Decided::about(call, request, &exchange.request().headers, set, &facts);
+        let headers = &exchange.request().headers;
+        let decided = Decided::about(call, body, request, headers, set, &facts);
         let decision = &decided.decision;
         exchange.class = decision.class;
         exchange.record.settled = Some(decision.into());

@@ -1,6 +1,6 @@
 //! Answers from upstreams: what is sent to them, and what becomes of what they say.
 
-use std::{borrow::Cow, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
@@ -21,7 +21,7 @@ use crate::{
         answer::{Answer, AnswerOptions, Think},
     },
     policy::Decision,
-    wire::openai::{self, Peek, ThinkSwitch},
+    wire::openai::{self, ThinkSwitch},
 };
 
 /// A call for an upstream.
@@ -29,9 +29,7 @@ pub(super) struct Errand<'a> {
     pub(super) call: Call,
     pub(super) upstream: &'a Upstream,
     pub(super) alias: Option<&'a ModelAlias>,
-    pub(super) body: &'a Bytes,
-    /// The model and its place in the body, where that can be read.
-    pub(super) peeked: Option<Peek<'a>>,
+    pub(super) body: Bytes,
     /// `None` where no rule speaks of the call, or it cannot be read: then it is the upstream's to judge.
     pub(super) decided: Option<Decided>,
 }
@@ -47,30 +45,26 @@ pub(super) async fn answer(
         upstream,
         alias,
         body,
-        peeked,
         decided,
     } = errand;
     let path = match exchange.request().uri.query() {
         Some(query) => format!("{}?{query}", call.path()),
         None => call.path().to_owned(),
     };
-    let Some((decided, peeked)) = decided.zip(peeked.clone()) else {
-        let body = match (alias, peeked) {
-            (Some(alias), Some(peeked)) => {
-                openai::replace_model(body, peeked.model_span, &alias.model)
-            }
-            _ => body.clone(),
+    let upstreams = &gateway.upstreams;
+    let Some(decided) = decided else {
+        let body = match alias {
+            Some(alias) => openai::with_model(&body, &alias.model),
+            None => body,
         };
-        let upstreams = &gateway.upstreams;
         return upstreams.relay(upstream, &path, body, None, exchange).await;
     };
     let edits = edits(&decided, exchange);
     let fallback = decided.decision.queue.fallback.clone();
     let asked = decided.original.model.clone();
-    let body = send(decided, &peeked, alias, upstream, body, exchange);
+    let body = sent(decided, alias, upstream, exchange);
     let deadline = edits.as_ref().and_then(|edits| edits.deadline);
-    let relayed = gateway
-        .upstreams
+    let relayed = upstreams
         .relay(upstream, &path, body, edits, exchange)
         .await;
     let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
@@ -110,26 +104,22 @@ fn edits(decided: &Decided, exchange: &Exchange) -> Option<Edits> {
 }
 
 /// The body as the upstream gets it: the client's own, byte for byte, but for what was decided.
-fn send(
+fn sent(
     decided: Decided,
-    peeked: &Peek<'_>,
     alias: Option<&ModelAlias>,
     upstream: &Upstream,
-    body: &Bytes,
     exchange: &mut Exchange,
 ) -> Bytes {
+    let model = alias.map_or(decided.answering(), |alias| &alias.model);
+    let model = model.to_owned();
     let Decided {
         call,
+        body,
         original,
         rewritten,
         decision,
-        rerouted,
+        ..
     } = decided;
-    let model: Cow<'_, str> = match alias {
-        Some(alias) => alias.model.as_str().into(),
-        None if rerouted => (&*decision.model).into(),
-        None => peeked.model.as_ref().into(),
-    };
     let switch = match call {
         Call::Chat => upstream.think_switch(),
         Call::Completion | Call::Embeddings => ThinkSwitch::None,
@@ -149,18 +139,18 @@ fn send(
         decision.sampling != original.sampling || decision.max_tokens != original.max_tokens;
     if rewritten.is_none() && !resampled && !switched {
         return if model == original.model {
-            body.clone()
+            body.bytes().clone()
         } else {
-            openai::replace_model(body, peeked.model_span.clone(), &model)
+            openai::with_model(body.bytes(), &model)
         };
     }
     let mut sent = rewritten.unwrap_or_else(|| original.clone());
-    sent.model = model.into_owned();
+    sent.model = model;
     sent.sampling = decision.sampling;
     sent.max_tokens = decision.max_tokens;
     sent.thinking = thinking;
     switch.apply(&mut sent);
-    openai::encode_chat(body, &original, &sent)
+    body.encode(&original, &sent)
 }
 
 /// Answers without the upstream, whose time is over.

@@ -3,6 +3,8 @@
 //! Shapes are strict, spellings are not: Open WebUI sends a control that is switched on but empty as `""`, and
 //! custom parameters may hold numbers as strings or 40 as 40.0.
 
+use std::fmt;
+
 use serde_json::{Map, Value};
 
 use super::error::DecodeError;
@@ -16,19 +18,52 @@ const MAX_STOP_LENGTH: usize = 1024;
 /// The fields of one JSON object. What nobody takes is left over for `extra`.
 #[derive(Debug)]
 pub(super) struct Fields {
-    /// Where the object stands in the body; empty for the body itself.
-    place: String,
+    place: Place,
     fields: Map<String, Value>,
+}
+
+/// Where an object stands in the body. Nobody wants to know as long as nothing is wrong with it.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// It is the body itself.
+    Body,
+    /// It is this message.
+    Message(usize),
+    /// It is elsewhere.
+    Named(String),
+}
+
+impl From<String> for Place {
+    fn from(name: String) -> Self {
+        Self::Named(name)
+    }
+}
+
+impl Place {
+    fn of(&self, name: &str) -> String {
+        match self {
+            Self::Body => name.to_owned(),
+            Self::Message(index) => format!("messages[{index}].{name}"),
+            Self::Named(place) => format!("{place}.{name}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Body => f.write_str("body"),
+            Self::Message(index) => write!(f, "messages[{index}]"),
+            Self::Named(place) => f.write_str(place),
+        }
+    }
 }
 
 impl Fields {
     /// The whole body as an object.
     pub(super) fn of_body(body: &[u8]) -> Result<Self, DecodeError> {
         match serde_json::from_slice(body)? {
-            Value::Object(fields) => Ok(Self {
-                place: String::new(),
-                fields,
-            }),
+            Value::Object(fields) => Ok(Self::of_map(fields)),
             other => Err(DecodeError::field(
                 "body",
                 format!("must be a JSON object, not {}", kind(&other)),
@@ -36,12 +71,28 @@ impl Fields {
         }
     }
 
+    /// The body's members.
+    pub(super) fn of_map(fields: Map<String, Value>) -> Self {
+        Self::at(Place::Body, fields)
+    }
+
+    /// The members of the object at `place`.
+    pub(super) fn at(place: Place, fields: Map<String, Value>) -> Self {
+        Self { place, fields }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
     /// The object at `place`.
-    pub(super) fn of_value(place: String, value: Value) -> Result<Self, DecodeError> {
+    pub(super) fn of_value(place: impl Into<Place>, value: Value) -> Result<Self, DecodeError> {
+        let place = place.into();
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),
             other => Err(DecodeError::field(
-                place,
+                place.to_string(),
                 format!("must be an object, not {}", kind(&other)),
             )),
         }
@@ -49,11 +100,7 @@ impl Fields {
 
     /// The full name of a field.
     pub(super) fn place(&self, name: &str) -> String {
-        if self.place.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.place)
-        }
+        self.place.of(name)
     }
 
     /// An error at a field.

@@ -1,31 +1,82 @@
 //! The messages of a chat request.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     error::DecodeError,
-    fields::{Fields, kind},
+    fields::{Fields, Place, kind},
+    reader::Reader,
 };
 use crate::chat::{Content, Message, Part, Role, ToolCall};
 
-/// Takes the messages.
-pub(super) fn decode(body: &mut Fields) -> Result<Vec<Message>, DecodeError> {
-    let list = body.list("messages")?;
-    if list.is_empty() {
-        return Err(body.error("messages", "must be a list with at least one message"));
+/// A message as it is read: what every message has, and what few have.
+#[derive(Debug, Default)]
+pub(super) struct RawMessage {
+    role: Option<Value>,
+    content: Option<Value>,
+    others: Map<String, Value>,
+}
+
+impl RawMessage {
+    /// Reads an object in which no name stands twice.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let mut message = Self::default();
+        reader.object(|reader, name, _| {
+            let value = reader.value()?;
+            let before = match &*name {
+                "role" => message.role.replace(value),
+                "content" => message.content.replace(value),
+                _ => message.others.insert(name.into_owned(), value),
+            };
+            before.is_none().then_some(())
+        })?;
+        Some(message)
     }
-    list.into_iter()
-        .enumerate()
-        .map(|(index, value)| message(index, value))
+
+    fn of_value(index: usize, value: Value) -> Result<Self, DecodeError> {
+        let mut fields = Fields::of_value(Place::Message(index), value)?;
+        Ok(Self {
+            role: fields.take("role"),
+            content: fields.take("content"),
+            others: fields.rest(),
+        })
+    }
+}
+
+/// Takes the messages.
+pub(super) fn take(body: &mut Fields) -> Result<Vec<RawMessage>, DecodeError> {
+    let list = body.list("messages")?.into_iter().enumerate();
+    list.map(|(index, value)| RawMessage::of_value(index, value))
         .collect()
 }
 
-fn message(index: usize, value: Value) -> Result<Message, DecodeError> {
-    let mut fields = Fields::of_value(format!("messages[{index}]"), value)?;
-    let role = role(&mut fields)?;
+/// Reads messages.
+pub(super) fn decode(messages: Vec<RawMessage>) -> Result<Vec<Message>, DecodeError> {
+    if messages.is_empty() {
+        let problem = "must be a list with at least one message";
+        return Err(DecodeError::field("messages", problem));
+    }
+    let messages = messages.into_iter().enumerate();
+    messages.map(|(index, raw)| message(index, raw)).collect()
+}
+
+fn message(index: usize, raw: RawMessage) -> Result<Message, DecodeError> {
+    let mut fields = Fields::at(Place::Message(index), raw.others);
+    let role = role(raw.role, &fields)?;
+    let content = content(raw.content, &fields)?;
+    if fields.is_empty() {
+        return Ok(Message {
+            role,
+            content,
+            reasoning: None,
+            tool_calls: Vec::new(),
+            tool_call_id: None,
+            extra: Map::new(),
+        });
+    }
     Ok(Message {
         role,
-        content: content(&mut fields)?,
+        content,
         reasoning: reasoning(&mut fields),
         tool_calls: tool_calls(&mut fields, index)?,
         tool_call_id: fields.text("tool_call_id")?,
@@ -33,8 +84,16 @@ fn message(index: usize, value: Value) -> Result<Message, DecodeError> {
     })
 }
 
-fn role(fields: &mut Fields) -> Result<Role, DecodeError> {
-    match fields.text("role")?.as_deref() {
+fn role(role: Option<Value>, fields: &Fields) -> Result<Role, DecodeError> {
+    let word = match &role {
+        None | Some(Value::Null) => None,
+        Some(Value::String(word)) => Some(word.as_str()),
+        Some(other) => {
+            let problem = format!("must be a string, not {}", kind(other));
+            return Err(fields.error("role", problem));
+        }
+    };
+    match word {
         Some("system" | "developer") => Ok(Role::System),
         Some("user") => Ok(Role::User),
         Some("assistant") => Ok(Role::Assistant),
@@ -44,9 +103,9 @@ fn role(fields: &mut Fields) -> Result<Role, DecodeError> {
     }
 }
 
-fn content(fields: &mut Fields) -> Result<Content, DecodeError> {
-    match fields.take("content") {
-        None => Ok(Content::Text(String::new())),
+fn content(content: Option<Value>, fields: &Fields) -> Result<Content, DecodeError> {
+    match content {
+        None | Some(Value::Null) => Ok(Content::Text(String::new())),
         Some(Value::String(text)) => Ok(Content::Text(text)),
         Some(Value::Array(parts)) => {
             let part = |(index, value)| part(fields.place(&format!("content[{index}]")), value);

@@ -1,5 +1,6 @@
 //! The OpenAI formats: chat completions, completions and the model list.
 
+mod body;
 mod completion;
 mod encode;
 mod error;
@@ -10,6 +11,7 @@ mod models;
 mod patch;
 mod peek;
 mod raw;
+mod reader;
 mod reply;
 mod request;
 mod stream;
@@ -18,11 +20,12 @@ mod tools;
 mod upstream_answer;
 mod usage;
 
+pub use body::ChatBody;
 pub use completion::{CompletionRequest, decode_completion};
 pub use encode::{chat_json, encode_chat};
 pub use error::{DecodeError, ErrorBody};
 pub use models::{Model, decode_models, model_list};
-pub use peek::{Peek, peek, replace_model};
+pub use peek::{Peek, peek, with_model};
 pub use reply::{chat_completion, text_completion};
 pub use request::decode_chat;
 pub use stream::{ChunkEncoder, write_done, write_error, write_heartbeat, write_status};

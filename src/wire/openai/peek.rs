@@ -48,9 +48,7 @@ pub fn peek(body: &[u8]) -> Result<Peek<'_>, DecodeError> {
     })
 }
 
-/// The body with another model name at `span`, which comes from a [`peek`] at the same body. Every other byte stays.
-#[must_use]
-pub fn replace_model(body: &[u8], span: Range<usize>, model: &str) -> Bytes {
+fn replace_model(body: &[u8], span: Range<usize>, model: &str) -> Bytes {
     let before = body.get(..span.start).unwrap_or_default();
     let after = body.get(span.end..).unwrap_or_default();
     let mut out = BytesMut::with_capacity(body.len() + model.len());
@@ -58,6 +56,15 @@ pub fn replace_model(body: &[u8], span: Range<usize>, model: &str) -> Bytes {
     json::write(&mut out, model);
     out.put_slice(after);
     out.freeze()
+}
+
+/// The body with another model's name, every other byte as it is; the body itself where it has none.
+#[must_use]
+pub fn with_model(body: &Bytes, model: &str) -> Bytes {
+    match peek(body) {
+        Ok(peeked) => replace_model(body, peeked.model_span, model),
+        Err(_) => body.clone(),
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +79,7 @@ mod tests {
         assert_eq!((&*found.model, found.stream), ("a/b", true));
         assert_eq!(&body[found.model_span.clone()], br#""a\u002fb""#);
         assert_eq!(
-            replace_model(body, found.model_span, "x\"y"),
+            with_model(&Bytes::from_static(body), "x\"y"),
             &br#" {"messages":[{"model":"no"}], "stream" : true , "model" : "x\"y" ,"n":1e3}"#[..]
         );
     }

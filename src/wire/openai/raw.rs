@@ -16,7 +16,7 @@ use super::json;
 pub(super) struct Member<'a> {
     pub(super) name: Cow<'a, str>,
     /// The name with its quotes and escapes.
-    key: &'a str,
+    pub(super) key: &'a str,
     pub(super) value: &'a str,
 }
 

@@ -2,7 +2,12 @@
 
 use serde_json::Value;
 
-use super::{error::DecodeError, fields::Fields, message, think_switch, tools};
+use super::{
+    error::DecodeError,
+    fields::Fields,
+    message::{self, RawMessage},
+    think_switch, tools,
+};
 use crate::chat::Request;
 
 /// Reads a chat request.
@@ -11,8 +16,17 @@ use crate::chat::Request;
 /// If the body is no JSON or not of the shape of a chat request; the error names the place.
 pub fn decode_chat(body: &[u8]) -> Result<Request, DecodeError> {
     let mut fields = Fields::of_body(body)?;
+    let messages = message::take(&mut fields)?;
+    decode(fields, messages)
+}
+
+/// Reads a request whose messages have been taken out of its fields.
+pub(super) fn decode(
+    mut fields: Fields,
+    messages: Vec<RawMessage>,
+) -> Result<Request, DecodeError> {
     let model = fields.model()?;
-    let messages = message::decode(&mut fields)?;
+    let messages = message::decode(messages)?;
     fields.single_answer("n")?;
     Ok(Request {
         model,

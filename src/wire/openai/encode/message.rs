@@ -13,14 +13,13 @@ use super::{
 };
 use crate::chat::{Content, Message, Part, Role, ToolCall};
 
-/// Writes the list of messages; those that are in the `original` list too keep their bytes.
+/// Writes the list of messages; those that are among the originals too keep their bytes.
 pub(super) fn write_all(
     out: &mut BytesMut,
-    original: Option<&str>,
+    originals: &[&str],
     before: &[Message],
     after: &[Message],
 ) {
-    let originals = original.and_then(raw::elements).unwrap_or_default();
     let origins = align(before, after, |old, new| old.role == new.role);
     let parts = after.iter().zip(origins).enumerate();
     raw::write_list(out, parts, |(at, (message, origin)), out| {

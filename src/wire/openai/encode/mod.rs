@@ -13,7 +13,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde_json::json;
 
 use self::align::{Origin, align};
-use super::{json, patch, patch::Changes, raw};
+use super::{ChatBody, json, patch, patch::Changes, raw, raw::Member};
 use crate::chat::{Request, Sampling, Tool, ToolChoice};
 
 /// The body of `after`, given the `body` from which `before` was read.
@@ -22,20 +22,38 @@ use crate::chat::{Request, Sampling, Tool, ToolChoice};
 /// only as far as `extra` says so; see [`ThinkSwitch`](super::ThinkSwitch).
 #[must_use]
 pub fn encode_chat(body: &Bytes, before: &Request, after: &Request) -> Bytes {
-    let members = std::str::from_utf8(body).ok().and_then(raw::members);
-    let empty = Request::default();
-    let (members, before) = match members {
-        Some(_) if before == after => return body.clone(),
-        Some(members) => (members, before),
-        None => (Vec::new(), &empty),
-    };
+    ChatBody::unread(body.clone()).encode(before, after)
+}
+
+impl ChatBody {
+    /// The body of `after`, given that `before` was read from this one. Whether thinking is wanted is written only as
+    /// far as `extra` says so; see [`ThinkSwitch`](super::ThinkSwitch).
+    #[must_use]
+    pub fn encode(&self, before: &Request, after: &Request) -> Bytes {
+        let parts = self.parts();
+        let read = || {
+            let members = std::str::from_utf8(self.bytes())
+                .ok()
+                .and_then(raw::members)?;
+            let messages = raw::find(&members, "messages").and_then(raw::elements);
+            Some((members, messages.unwrap_or_default()))
+        };
+        match parts.or_else(read) {
+            Some(_) if before == after => self.bytes().clone(),
+            Some((members, messages)) => write(members, &messages, before, after),
+            None => write(Vec::new(), &[], &Request::default(), after),
+        }
+    }
+}
+
+fn write(members: Vec<Member<'_>>, messages: &[&str], before: &Request, after: &Request) -> Bytes {
     let mut changes = Changes::default();
     if before.model != after.model {
         changes.field_with(&["model"], |out, _| json::write(out, &after.model));
     }
     if before.messages != after.messages {
-        changes.field_with(&["messages"], |out, original| {
-            message::write_all(out, original, &before.messages, &after.messages);
+        changes.field_with(&["messages"], |out, _| {
+            message::write_all(out, messages, &before.messages, &after.messages);
         });
     }
     tools(&mut changes, before, after);
@@ -54,7 +72,10 @@ pub fn encode_chat(body: &Bytes, before: &Request, after: &Request) -> Bytes {
         [] => changes.remove(&["stop"]),
         stop => changes.field_with(&["stop"], move |out, _| json::write(out, stop)),
     }
-    let mut out = BytesMut::with_capacity(body.len());
+    let size = members
+        .iter()
+        .map(|member| member.value.len() + member.key.len() + 2);
+    let mut out = BytesMut::with_capacity(size.sum());
     patch::write(&mut out, &members, changes, &before.extra, &after.extra);
     out.freeze()
 }

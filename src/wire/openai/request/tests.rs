@@ -1,10 +1,11 @@
 use std::{fs, path::Path};
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    super::{decode_completion, peek, replace_model},
+    super::{ChatBody, decode_completion, encode_chat, peek, with_model},
     *,
 };
 use crate::chat::{Content, Part, Role, Sampling, ToolChoice};
@@ -85,9 +86,17 @@ fn every_body_of_open_webui() {
             (&*request.model, request.stream),
             "{name}"
         );
+        let bytes = Bytes::from(body.clone());
+        assert_eq!(with_model(&bytes, &request.model), body, "{name}");
+        let (read, same) = ChatBody::decode(&bytes).unwrap();
+        assert!(read.parts().is_some(), "{name} has an unusual shape");
+        assert_eq!(same, request, "{name}");
+        let mut other = request.clone();
+        other.model.push('x');
+        other.messages.remove(0);
         assert_eq!(
-            replace_model(body.as_bytes(), found.model_span, &request.model),
-            body,
+            read.encode(&request, &other),
+            encode_chat(&bytes, &request, &other),
             "{name}"
         );
     }
@@ -482,7 +491,40 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn bodies_of_an_unusual_shape() {
+    let places = |body: &str| {
+        let (read, request) = ChatBody::decode(&Bytes::from(body.to_owned())).unwrap();
+        assert_eq!(request, decode_chat(body.as_bytes()).unwrap(), "{body}");
+        read.parts().is_some()
+    };
+    let usual = r#" { "model" : "m", "n":1, "messages" : [ {"role":"user","content":"h\u0069","x":[1e3]} ] } "#;
+    assert!(places(usual));
+    for unusual in [
+        r#"{"model":"m","messages":[{"role":"user","content":"a"}],"messages":[{"role":"user","content":"b"}]}"#,
+        r#"{"model":"m","messages":[{"role":"user","content":"a","content":"b"}]}"#,
+        r#"{"model":"m","x":1,"x":2,"messages":[{"role":"user","content":"a"}]}"#,
+    ] {
+        assert!(!places(unusual), "{unusual}");
+    }
+    let two = Bytes::from_static(
+        br#"{"model":"m","model":"n","messages":[{"role":"user","content":"a"}]}"#,
+    );
+    assert!(matches!(
+        ChatBody::decode(&two),
+        Err(DecodeError::Json { .. })
+    ));
+}
+
 proptest! {
+    /// However strings are spelt, they are read as serde_json reads them.
+    #[test]
+    fn any_spelling(text in r#"(\\u[0-9a-fd]{4}|\\["/bn]|[ -!#-\[é🙂\]-~]){0,24}"#) {
+        let body = format!("{{\"model\":\"m\",\"messages\":[{{\"role\":\"user\",\"content\":\"{text}\"}}]}}");
+        let decoded = decode_chat(body.as_bytes());
+        prop_assert_eq!(ChatBody::decode(&body.clone().into()).map(|(_, request)| request), decoded);
+    }
+
     /// Wrong values anywhere are an error that names a place, or are taken; nothing panics.
     #[test]
     fn any_value_in_any_field(
@@ -496,9 +538,11 @@ proptest! {
         let place = if matches!(field, "content" | "tool_calls") { &mut body["messages"][0] } else { &mut body };
         place[field] = value;
         let body = body.to_string();
-        if let Err(error) = decode_chat(body.as_bytes()) {
+        let decoded = decode_chat(body.as_bytes());
+        if let Err(error) = &decoded {
             prop_assert!(error.param().is_some_and(|param| param.contains(field)), "{error}");
         }
+        prop_assert_eq!(ChatBody::decode(&body.clone().into()).map(|(_, request)| request), decoded);
         if let Err(error) = decode_completion(body.as_bytes()) {
             prop_assert!(error.param().is_some_and(|param| param.contains(field)), "{error}");
         }
