@@ -8,6 +8,7 @@ mod log;
 mod models;
 mod paint;
 mod policy_files;
+mod replay;
 mod schema;
 mod serve;
 mod test;
@@ -58,6 +59,8 @@ enum Command {
     Models(models::Options),
     /// Reads the prompt log.
     Log(log::Options),
+    /// Runs logged requests through other rules and policies: what would change.
+    Replay(replay::Options),
     /// Looks for what keeps this machine from answering fast, and names the cure.
     Doctor(doctor::Options),
     /// Prints the JSON Schema of a kind of file, for editors.
@@ -131,6 +134,7 @@ pub fn run() -> ExitCode {
         Some(Command::Explain(options)) => explain::run(&configuration, &options),
         Some(Command::Models(options)) => models::run(&configuration, &options),
         Some(Command::Log(options)) => log::run(&configuration, &options),
+        Some(Command::Replay(options)) => replay::run(&configuration, &options),
         Some(Command::Doctor(options)) => doctor::run(&configuration, &options),
         Some(Command::Schema(options)) => schema::run(&options),
     };

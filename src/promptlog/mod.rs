@@ -11,9 +11,11 @@ pub mod json;
 mod queue;
 mod reader;
 mod record;
+pub mod replay;
 mod stats;
 mod status;
 mod store;
+pub mod transcript;
 mod writer;
 
 pub use answer::{Reply, ReplyBody, read_reply};

@@ -105,6 +105,22 @@ impl Reader {
             .map_err(StoreError::database("read"))
     }
 
+    /// The models that answered.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn models(&mut self) -> Result<Vec<Arc<str>>, StoreError> {
+        let numbers: Vec<i64> = self
+            .connection
+            .prepare_cached("SELECT DISTINCT model FROM records")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .map_err(StoreError::database("read"))?;
+        let models = numbers.into_iter().map(|number| self.word(number));
+        let mut models: Vec<Arc<str>> = models.collect::<Result<_, _>>()?;
+        models.retain(|model| &**model != NOTHING);
+        Ok(models)
+    }
+
     /// How many records fit.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use super::{Content, Limits, Record, Timings, store::Store};
 use crate::chat::{self as talk, Message, Request, Role, Usage, answer::Answer};
 
 /// Generous limits.
-const LIMITS: Limits = Limits {
+pub(super) const LIMITS: Limits = Limits {
     retention: Duration::from_secs(30 * 86_400),
     max_size: 512 << 20,
 };
@@ -23,13 +23,13 @@ const LIMITS: Limits = Limits {
 pub(super) const NOW: i64 = 1_795_000_000_000;
 
 /// A log in a directory of its own.
-struct Log {
+pub(super) struct Log {
     path: PathBuf,
     _dir: tempfile::TempDir,
 }
 
 impl Log {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         Self {
             path: dir.path().join("log.sqlite"),
@@ -37,11 +37,11 @@ impl Log {
         }
     }
 
-    fn store(&self, limits: Limits) -> Store {
+    pub(super) fn store(&self, limits: Limits) -> Store {
         Store::open(&self.path, limits).unwrap()
     }
 
-    fn reader(&self) -> super::Reader {
+    pub(super) fn reader(&self) -> super::Reader {
         super::Reader::open(&self.path).unwrap()
     }
 }

@@ -6,6 +6,8 @@ mod show;
 mod stats;
 mod tail;
 
+pub(super) use filter::Filters;
+
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};

@@ -7,7 +7,6 @@ use std::{
 
 use anstyle::AnsiColor;
 use clap::Args;
-use similar::{ChangeTag, TextDiff};
 
 use super::{
     Failure, code,
@@ -15,10 +14,13 @@ use super::{
     unreadable,
 };
 use crate::{
-    chat::{self, Message, Part},
+    chat,
     cli::Format,
     policy::{Step, StepOutcome},
-    promptlog::{Content, Filter, Reader, Record, json},
+    promptlog::{
+        Content, Filter, Reader, Record, json,
+        transcript::{Line, difference, transcript},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -32,9 +34,6 @@ pub(super) struct Options {
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
-
-/// Lines around a change.
-const CONTEXT: usize = 3;
 
 pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Failure> {
     let found = find(reader, &options.id)?;
@@ -90,7 +89,7 @@ impl<W: Write> Page<'_, W> {
         match &content.after {
             Some(after) if diff => {
                 self.title("What was changed")?;
-                self.diff(&text(&content.before), &text(after))?;
+                self.difference(&difference(&content.before, after))?;
             }
             Some(after) => {
                 self.request("What came", &content.before)?;
@@ -154,24 +153,22 @@ impl<W: Write> Page<'_, W> {
 
     fn request(&mut self, title: &str, request: &chat::Request) -> io::Result<()> {
         self.title(title)?;
-        writeln!(self.out, "{}", harmless(&text(request)))
+        writeln!(self.out, "{}", harmless(&transcript(request)))
     }
 
-    fn diff(&mut self, before: &str, after: &str) -> io::Result<()> {
-        let diff = TextDiff::from_lines(before, after);
-        for (n, group) in diff.grouped_ops(CONTEXT).iter().enumerate() {
-            if n > 0 {
-                writeln!(self.out, "{}", self.paint.dim("  ..."))?;
-            }
-            for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-                let line = harmless(change.value().trim_end_matches('\n')).into_owned();
-                let line = match change.tag() {
-                    ChangeTag::Equal => format!("  {line}"),
-                    ChangeTag::Delete => self.paint.colour(AnsiColor::Red, &format!("- {line}")),
-                    ChangeTag::Insert => self.paint.colour(AnsiColor::Green, &format!("+ {line}")),
-                };
-                writeln!(self.out, "{line}")?;
-            }
+    fn difference(&mut self, lines: &[Line]) -> io::Result<()> {
+        for line in lines {
+            let line = match line {
+                Line::Same(line) => format!("  {}", harmless(line)),
+                Line::Removed(line) => self
+                    .paint
+                    .colour(AnsiColor::Red, &format!("- {}", harmless(line))),
+                Line::Added(line) => self
+                    .paint
+                    .colour(AnsiColor::Green, &format!("+ {}", harmless(line))),
+                Line::Gap => self.paint.dim("  ..."),
+            };
+            writeln!(self.out, "{line}")?;
         }
         Ok(())
     }
@@ -190,41 +187,6 @@ impl<W: Write> Page<'_, W> {
         }
         Ok(())
     }
-}
-
-/// A request as a person reads it.
-fn text(request: &chat::Request) -> String {
-    let mut text = String::new();
-    if !request.tools.is_empty() {
-        let names: Vec<&str> = request
-            .tools
-            .iter()
-            .map(|tool| tool.name.as_str())
-            .collect();
-        text += &format!("[tools]\n{}\n", names.join("\n"));
-    }
-    for message in &request.messages {
-        text += &format!("[{}]\n{}\n", message.role.as_str(), said(message));
-    }
-    text
-}
-
-fn said(message: &Message) -> String {
-    let mut lines = Vec::new();
-    if let Some(reasoning) = &message.reasoning {
-        lines.push(format!("(thinking) {reasoning}"));
-    }
-    match &message.content {
-        chat::Content::Text(text) => lines.push(text.clone()),
-        chat::Content::Parts(parts) => lines.extend(parts.iter().map(|part| match part {
-            Part::Text(text) => text.clone(),
-            Part::Image(url) => format!("(image of {} characters)", url.len()),
-            Part::Other(value) => value.to_string(),
-        })),
-    }
-    let calls = message.tool_calls.iter();
-    lines.extend(calls.map(|call| format!("calls {}({})", call.name, call.arguments)));
-    lines.join("\n")
 }
 
 /// A step of the trace in words.
