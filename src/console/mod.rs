@@ -5,6 +5,7 @@ mod assets;
 mod engine;
 mod events;
 mod health;
+mod log;
 mod policy;
 mod session;
 mod setup;
@@ -23,6 +24,7 @@ use crate::{
     config::Config,
     engine::Engine,
     policy::live::Live,
+    promptlog::PromptLog,
     telemetry::{Activity, Metrics, board::Board},
 };
 
@@ -44,6 +46,8 @@ pub struct Admin {
     pub engine: Engine,
     /// The rules and policies in force.
     pub policy: Arc<Live>,
+    /// The prompt log.
+    pub prompt_log: Arc<PromptLog>,
     /// Where the API really listens.
     pub api: String,
     /// The board.
@@ -63,6 +67,10 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/events", get(events::events))
         .route("/api/policy", get(policy::show))
         .route("/api/policy/reload", post(policy::reload))
+        .route("/api/log", get(log::page))
+        .route("/api/log/stats", get(log::stats))
+        .route("/api/log/stream", get(log::stream))
+        .route("/api/log/{id}", get(log::one))
         .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
         .layer(from_fn_with_state(admin.clone(), access::with_key));

@@ -26,6 +26,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "api_keys": !admin.config.keys.is_empty(),
         "upstreams": upstreams,
         "policy": { "generation": policy.generation, "ok": policy.error.is_none() },
+        "prompt_log": admin.prompt_log.status(),
         "board": {
             "chip": admin.board.chip(),
             "memory_bytes": memory.map(|memory| memory.total),

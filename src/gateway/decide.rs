@@ -21,6 +21,8 @@ pub(super) struct Decided {
     /// The conversation as the model is to see it; `None` where that is how it came.
     pub(super) rewritten: Option<chat::Request>,
     pub(super) decision: Decision,
+    /// Why.
+    pub(super) trace: Trace,
     /// Whether another model answers than the one asked for.
     pub(super) rerouted: bool,
 }
@@ -91,6 +93,7 @@ impl Decided {
             rewritten: outcome.request.filter(|_| call == Call::Chat),
             original,
             decision: outcome.decision,
+            trace: outcome.trace,
             rerouted,
         }
     }

@@ -216,6 +216,9 @@ impl Exchange {
         }
         self.describe(&mut header);
         self.sent = Sent::Header { status, events };
+        if let Some(journal) = &mut self.record.journal {
+            journal.header(&header, events);
+        }
         self.session
             .write_response_header(Box::new(header))
             .await
@@ -269,6 +272,9 @@ impl Exchange {
         // An empty chunk would end the body.
         if piece.is_empty() {
             return Ok(());
+        }
+        if let Some(journal) = &mut self.record.journal {
+            journal.body(piece);
         }
         match self.session.write_body(piece).await {
             Ok(_) => Ok(()),

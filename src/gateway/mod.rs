@@ -9,6 +9,7 @@ mod decide;
 mod exchange;
 mod failure;
 mod in_force;
+mod journal;
 mod listener;
 mod local;
 mod models;
@@ -37,6 +38,7 @@ use crate::{
 use decide::Decided;
 use exchange::{Exchange, empty_response, response, set};
 use failure::Failure;
+use journal::Journal;
 use models::{Destination, Models};
 use remote::Errand;
 use route::{Call, Route};
@@ -165,6 +167,11 @@ impl Gateway {
     async fn call(&self, call: Call, set: &Set, exchange: &mut Exchange) -> Result<(), Failure> {
         exchange.record.call = Some(call);
         observe::began(exchange, &self.activity);
+        exchange.record.journal = self
+            .settings
+            .log
+            .as_ref()
+            .map(|log| Journal::begin(log, &exchange.id, &exchange.request().headers));
         let Ok(_slot) = self.requests.try_acquire() else {
             return Err(Failure::Busy {
                 limit: self.settings.max_requests,
@@ -235,12 +242,21 @@ impl Gateway {
     ) -> Result<Decided, Failure> {
         let facts = self.models.facts();
         let headers = &exchange.request().headers;
-        let decided = Decided::about(call, body, request, headers, set, &facts);
+        let mut decided = Decided::about(call, body, request, headers, set, &facts);
+        if let Some(journal) = &mut exchange.record.journal {
+            journal.decided(&mut decided);
+        }
         let decision = &decided.decision;
         exchange.class = decision.class;
         exchange.record.settled = Some(decision.into());
         match &decision.deny {
-            Some(denial) => Err(Failure::Denied(denial.message.clone())),
+            Some(denial) => {
+                let denied = Failure::Denied(denial.message.clone());
+                if let Some(journal) = &mut exchange.record.journal {
+                    journal.came(|| Arc::new(decided.original));
+                }
+                Err(denied)
+            }
             None => Ok(decided),
         }
     }

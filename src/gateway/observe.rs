@@ -11,10 +11,11 @@ use super::{
     exchange::Exchange,
     failure::{CLIENT_CLOSED_REQUEST, Failure, Fault},
     in_force::{self, Settled},
+    journal::{Ended, Journal},
     route::Call,
 };
 use crate::{
-    chat::{Sampling, Usage, answer::AnswerNotes},
+    chat::{FinishReason, Sampling, Usage, answer::AnswerNotes},
     telemetry::{
         Activity, Metrics, Operation, RequestRecord,
         activity::{Ending, Ticket},
@@ -42,6 +43,10 @@ pub(super) struct Record {
     pub(super) usage: Option<Usage>,
     /// Shows the request to whoever watches; there for requests that name a model.
     pub(super) ticket: Option<Ticket>,
+    /// Why the answer ended, where the engine made it.
+    pub(super) finish: Option<FinishReason>,
+    /// What the prompt log is told; there for requests that name a model.
+    pub(super) journal: Option<Journal>,
 }
 
 impl Record {
@@ -135,6 +140,23 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
             failure: failure.map(ToString::to_string),
             first_token,
             usage: record.usage,
+        });
+    }
+    if let Some(journal) = record.journal.take() {
+        journal.end(Ended {
+            class: exchange.class,
+            model: exchange.model.as_deref(),
+            provider: record.provider(),
+            generation: exchange.generation,
+            status,
+            error: failure.map(ToString::to_string),
+            finish: record.finish,
+            settled: record.settled.as_ref(),
+            sampling: record.sampling,
+            usage: record.usage,
+            queued: record.queued,
+            first_token,
+            total: duration,
         });
     }
     let operation = match record.call {

@@ -59,6 +59,9 @@ pub(super) async fn answer(
         };
         return upstreams.relay(upstream, &path, body, None, exchange).await;
     };
+    if let Some(journal) = &mut exchange.record.journal {
+        journal.listen();
+    }
     let edits = edits(&decided, exchange);
     let fallback = decided.decision.queue.fallback.clone();
     let asked = decided.original.model.clone();
@@ -137,12 +140,18 @@ fn sent(
     });
     let resampled =
         decision.sampling != original.sampling || decision.max_tokens != original.max_tokens;
+    let journal = exchange.record.journal.as_mut();
     if rewritten.is_none() && !resampled && !switched {
-        return if model == original.model {
+        let same = if model == original.model {
             body.bytes().clone()
         } else {
             openai::with_model(body.bytes(), &model)
         };
+        if let Some(journal) = journal {
+            let thinking = original.thinking;
+            journal.sent(None, &Arc::new(original), thinking);
+        }
+        return same;
     }
     let mut sent = rewritten.unwrap_or_else(|| original.clone());
     sent.model = model;
@@ -150,7 +159,12 @@ fn sent(
     sent.max_tokens = decision.max_tokens;
     sent.thinking = thinking;
     switch.apply(&mut sent);
-    body.encode(&original, &sent)
+    let encoded = body.encode(&original, &sent);
+    if let Some(journal) = journal {
+        let thinking = original.thinking;
+        journal.sent(Some(original), &Arc::new(sent), thinking);
+    }
+    encoded
 }
 
 /// Answers without the upstream, whose time is over.

@@ -1,8 +1,9 @@
 //! What can be set about the gateway. Every value has been checked by the time it arrives here.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::auth::Keys;
+use crate::promptlog::PromptLog;
 
 /// Limits, timeouts and access rules of the gateway.
 #[derive(Debug, Clone)]
@@ -32,6 +33,8 @@ pub struct GatewaySettings {
     pub max_requests: usize,
     /// Origins that browsers may call from (`Access-Control-Allow-Origin`); empty sends no CORS headers.
     pub cors: Vec<String>,
+    /// What keeps a record of each request, if anything does.
+    pub log: Option<Arc<PromptLog>>,
     /// API keys; `None` asks for none.
     pub keys: Option<Keys>,
 }
@@ -51,6 +54,7 @@ impl Default for GatewaySettings {
             max_connections: 1024,
             max_requests: 512,
             cors: vec!["*".to_owned()],
+            log: None,
             keys: None,
         }
     }

@@ -11,6 +11,7 @@ pub mod json;
 mod queue;
 mod reader;
 mod record;
+mod redact;
 pub mod replay;
 mod stats;
 mod status;

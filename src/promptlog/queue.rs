@@ -50,6 +50,8 @@ pub struct Entry {
     pub record: Record,
     /// An upstream's answer as it came, where the record has none; the writer reads it.
     pub reply: Option<ReplyBody>,
+    /// What the client asked about thinking, where the request as it came no longer says so.
+    pub thinking: Option<Option<bool>>,
     /// Whether the request asked not to be logged.
     pub opt_out: bool,
 }

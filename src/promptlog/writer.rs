@@ -17,6 +17,7 @@ use tokio::sync::broadcast;
 use super::{
     Kept, StoreError, Summary,
     queue::{Entry, Message, Settings},
+    redact,
     status::Board,
     store::{Store, preview},
 };
@@ -117,10 +118,17 @@ impl Writer {
 
     /// What is left to do before a record can be kept.
     fn prepared(&self, mut entry: Entry) -> Entry {
+        if let (Some(thinking), Some(content)) = (entry.thinking, &mut entry.record.content)
+            && content.before.thinking != thinking
+        {
+            // The run has ended: nobody else holds the request, so that nothing is copied.
+            Arc::make_mut(&mut content.before).thinking = thinking;
+        }
         if let Some(reply) = entry.reply.take() {
             reply.read_into(&mut entry.record);
         }
         if self.settings.content == Content::Redacted && entry.record.kept == Kept::Full {
+            redact::record(&mut entry.record);
             entry.record.kept = Kept::Redacted;
         }
         entry

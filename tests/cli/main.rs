@@ -9,6 +9,7 @@
 
 mod console;
 mod explain;
+mod log;
 mod serve;
 mod server;
 

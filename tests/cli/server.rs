@@ -21,10 +21,21 @@ pub(crate) struct Server {
 impl Server {
     /// Starts rkgate in `dir` and waits for its two lines. stderr goes to `dir/stderr`.
     pub(crate) fn start(dir: &Path, args: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_rkgate"))
-            .args(args)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_rkgate"));
+        command.args(args).env_clear();
+        Self::run(command, dir, env)
+    }
+
+    /// Starts rkgate by a shell's script, which is to end with `exec "$0" serve`.
+    pub(crate) fn start_with(dir: &Path, script: &str, env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_rkgate")]);
+        Self::run(command, dir, env)
+    }
+
+    fn run(mut command: Command, dir: &Path, env: &[(&str, &str)]) -> Self {
+        let mut child = command
             .current_dir(dir)
-            .env_clear()
             .env("RKGATE_LISTEN__API", "127.0.0.1:0")
             .env("RKGATE_LISTEN__ADMIN", "127.0.0.1:0")
             .env("RKGATE_ENGINE__LIBRARY", "sim")
@@ -64,6 +75,16 @@ impl Server {
             .status()
             .unwrap();
         assert!(kill.success());
+    }
+
+    /// Lets files grow to this size in bytes, or `unlimited`.
+    pub(crate) fn limit_files(&self, size: &str) {
+        let prlimit = Command::new("prlimit")
+            .args(["--pid", &self.child.id().to_string()])
+            .arg(format!("--fsize={size}:"))
+            .status()
+            .unwrap();
+        assert!(prlimit.success());
     }
 
     pub(crate) fn wait(&mut self) -> ExitStatus {

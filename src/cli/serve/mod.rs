@@ -24,8 +24,9 @@ use crate::{
     config::{self, Address, Config, Loaded},
     console::{self, Admin, Sessions},
     engine::Engine,
-    gateway::{self, BoundAddress, Gateway, Listener, Upstreams},
+    gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
     policy::live::{self, Live, LoadError},
+    promptlog::PromptLog,
     telemetry::{Metrics, board::Board, logging},
 };
 
@@ -52,16 +53,21 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
     metrics.watch(engine.clone());
     let policy = start_policy(&config)?;
+    let prompt_log = PromptLog::start(settings::prompt_log(&config.log))
+        .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the prompt log", &error))?;
+    let prompt_log = Arc::new(prompt_log);
     metrics.policy_loaded(&policy.last_attempt());
     let parts = Parts {
         config,
         file,
         engine,
         policy: Arc::new(policy),
+        prompt_log: Arc::clone(&prompt_log),
         metrics: Arc::new(metrics),
         started,
     };
     let ended = runtime.block_on(serve(parts));
+    prompt_log.close();
     // What still runs after a second signal must not hold the process.
     runtime.shutdown_background();
     drop(log);
@@ -100,6 +106,7 @@ struct Parts {
     file: Option<PathBuf>,
     engine: Engine,
     policy: Arc<Live>,
+    prompt_log: Arc<PromptLog>,
     metrics: Arc<Metrics>,
     started: Instant,
 }
@@ -110,6 +117,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         file,
         engine,
         policy,
+        prompt_log,
         metrics,
         started,
     } = parts;
@@ -123,7 +131,10 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
     let api_address = api.address().clone();
     let (stop, stop_admin) = (CancellationToken::new(), CancellationToken::new());
     let gateway = Gateway::new(
-        settings::gateway(&config),
+        GatewaySettings {
+            log: Some(Arc::clone(&prompt_log)),
+            ..settings::gateway(&config)
+        },
         Arc::new(engine.clone()),
         upstreams,
         policy.clone(),
@@ -136,6 +147,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         file,
         engine: engine.clone(),
         policy: policy.clone(),
+        prompt_log,
         api: api_address.to_string(),
         board: Board::default(),
         sessions: Sessions::default(),

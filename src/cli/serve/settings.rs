@@ -8,6 +8,7 @@ use crate::{
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
     policy::{Platform, live::Origin},
+    promptlog,
     wire::openai::ThinkSwitch,
 };
 
@@ -60,7 +61,21 @@ pub(super) fn gateway(config: &Config) -> GatewaySettings {
         max_connections: limits.connections,
         max_requests: limits.concurrent_requests,
         cors: config.listen.cors.clone(),
+        log: None,
         keys: (!config.keys.is_empty()).then(|| Keys::new(config.keys.digests())),
+    }
+}
+
+pub(super) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings {
+    promptlog::Settings {
+        path: log.path.clone(),
+        content: log.content,
+        opt_out: log.allow_opt_out,
+        flush: log.flush,
+        limits: promptlog::Limits {
+            retention: log.retention,
+            max_size: log.max_size,
+        },
     }
 }
 

@@ -30,17 +30,24 @@ pub(super) struct Manner {
 }
 
 /// What a decided request asks of this model.
-pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &Exchange) -> (Job, Manner) {
+pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &mut Exchange) -> (Job, Manner) {
     let decision = &decided.decision;
     let request = decided
         .rewritten
         .as_ref()
         .unwrap_or(&decided.original)
         .clone();
-    let (prompt, manner) = match decided.call {
+    let (prompt, sent, manner) = match decided.call {
         Call::Completion => completion(request),
         Call::Chat | Call::Embeddings => chat(request, decision, card),
     };
+    if let Some(journal) = &mut exchange.record.journal {
+        let came = decided
+            .rewritten
+            .is_some()
+            .then(|| decided.original.clone());
+        journal.sent(came, &sent, decided.original.thinking);
+    }
     let job = Job {
         id: exchange.id.clone(),
         model: card.id.clone(),
@@ -64,7 +71,11 @@ pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &Exchange) -> (
     (job, manner)
 }
 
-fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (Prompt, Manner) {
+fn chat(
+    mut request: chat::Request,
+    decision: &Decision,
+    card: &ModelCard,
+) -> (Prompt, Arc<chat::Request>, Manner) {
     request.thinking = decision.thinking;
     let tools = match request.tool_choice {
         ToolChoice::None => Vec::new(),
@@ -90,18 +101,19 @@ fn chat(mut request: chat::Request, decision: &Decision, card: &ModelCard) -> (P
             ..options
         },
     };
-    (Prompt::Chat(Arc::new(request)), manner)
+    let sent = Arc::new(request);
+    (Prompt::Chat(Arc::clone(&sent)), sent, manner)
 }
 
-fn completion(request: chat::Request) -> (Prompt, Manner) {
+fn completion(request: chat::Request) -> (Prompt, Arc<chat::Request>, Manner) {
     let manner = Manner {
         call: Call::Completion,
-        model: request.model,
+        model: request.model.clone(),
         stream: request.stream,
         include_usage: request.include_usage,
         options: AnswerOptions {
             thinking: Thinking::Verbatim,
-            stop: request.stop,
+            stop: request.stop.clone(),
             ..AnswerOptions::default()
         },
     };
@@ -109,7 +121,8 @@ fn completion(request: chat::Request) -> (Prompt, Manner) {
         .messages
         .iter()
         .map(|message| message.content.text());
-    (Prompt::Text(text.collect()), manner)
+    let prompt = Prompt::Text(text.collect());
+    (prompt, Arc::new(request), manner)
 }
 
 /// Who asks, as far as Open WebUI's headers tell.

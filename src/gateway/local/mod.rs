@@ -50,11 +50,11 @@ pub(super) async fn answer(
             match pieces.take(failed, &mut exchange.record)? {
                 News::End(end) if manner.stream => {
                     let mut events = EventStream::new(&manner, exchange);
-                    events.add(pieces.events());
+                    events.add(pieces.events(&mut exchange.record));
                     end_stream(&manner, events, &end, exchange).await
                 }
                 News::End(end) => {
-                    let answer = pieces.events().collect();
+                    let answer = pieces.events(&mut exchange.record).collect();
                     respond(&manner, answer, &end, exchange).await
                 }
                 News::Waiting(_) | News::Started(_) | News::Text => Err(Failure::Internal),
@@ -131,7 +131,7 @@ async fn stream(
                     }
                     next = run.progress.try_recv().ok().map(Some);
                 }
-                events.add(pieces.events());
+                events.add(pieces.events(&mut exchange.record));
             }
             _ = heartbeat.tick() => {
                 if quiet && exchange.may_begin() && !status.tell(&mut events) {
@@ -188,7 +188,7 @@ async fn collect(
             progress = run.progress.recv() => progress,
         };
         let news = pieces.take(progress, &mut exchange.record)?;
-        answer.extend(pieces.events());
+        answer.extend(pieces.events(&mut exchange.record));
         if let News::End(end) = news {
             break end;
         }

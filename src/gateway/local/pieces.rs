@@ -132,7 +132,7 @@ impl Pieces {
 
     /// The events since the last call. Text that came in one go is one event: a token each would cost the client's
     /// page more time than the engine took.
-    pub(super) fn events(&mut self) -> std::vec::Drain<'_, Event> {
+    pub(super) fn events(&mut self, record: &mut Record) -> std::vec::Drain<'_, Event> {
         self.events.dedup_by(|next, before| match (before, next) {
             (Event::Content(before), Event::Content(next))
             | (Event::Reasoning(before), Event::Reasoning(next)) => {
@@ -142,6 +142,9 @@ impl Pieces {
             _ => false,
         });
         self.told |= !self.events.is_empty();
+        if let Some(journal) = &mut record.journal {
+            journal.said(&self.events);
+        }
         self.events.drain(..)
     }
 
@@ -173,6 +176,7 @@ impl Pieces {
     ) -> News {
         let reason = self.assembler.finish(reason, &mut self.events);
         record.usage = Some(usage);
+        record.finish = Some(reason);
         record.notes = self.assembler.notes();
         News::End(End {
             reason,
@@ -224,7 +228,7 @@ mod tests {
                 Ok(News::Text)
             ));
         }
-        let events: Vec<Event> = pieces.events().collect();
+        let events: Vec<Event> = pieces.events(&mut record).collect();
         assert_eq!(events, [Event::Content("One go.".to_owned())]);
         assert_eq!(record.usage.map(|usage| usage.completion), Some(3));
     }

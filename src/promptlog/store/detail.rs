@@ -126,8 +126,12 @@ pub(in crate::promptlog) trait Resolver {
 /// The beginning of what the person said last, on one line.
 pub(in crate::promptlog) fn preview(content: &Content) -> String {
     let text = content.last_user();
+    let begin = text
+        .char_indices()
+        .nth(8 * PREVIEW)
+        .map_or(text.len(), |(end, _)| end);
     let mut preview = String::new();
-    for word in text.split_whitespace() {
+    for word in text[..begin].split_whitespace() {
         if !preview.is_empty() {
             preview.push(' ');
         }

@@ -97,6 +97,7 @@ fn content_is_left_out_where_configuration_or_request_say_so() {
     };
     assert_eq!(kept(Content::Full, false), Kept::Full);
     assert_eq!(kept(Content::Full, true), Kept::OptedOut);
+    assert_eq!(kept(Content::Redacted, false), Kept::Redacted);
     assert_eq!(kept(Content::Off, false), Kept::Off);
     assert_eq!(kept(Content::Off, true), Kept::Off);
 }

@@ -1,0 +1,163 @@
+//! The prompt log: pages of it, one record, sums, and what is written from now on.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::{
+    Json,
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{StreamExt, stream};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::Admin;
+use crate::promptlog::{Filter, NoTime, Reader, StoreError, When};
+
+/// Records of a page where nobody says how many.
+const PAGE: usize = 50;
+/// Most records of a page.
+const LARGEST_PAGE: usize = 500;
+
+/// Which records, and where to begin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Asked {
+    since: Option<String>,
+    until: Option<String>,
+    class: Option<String>,
+    model: Option<String>,
+    label: Option<String>,
+    conversation: Option<String>,
+    request_id: Option<String>,
+    failed: Option<bool>,
+    text: Option<String>,
+    before: Option<i64>,
+    limit: Option<usize>,
+}
+
+impl Asked {
+    fn filter(&self) -> Result<Filter, NoTime> {
+        let time = |text: &Option<String>| {
+            let when = text.as_deref().map(str::parse::<When>).transpose();
+            when.map(|when| when.map(When::millis))
+        };
+        Ok(Filter {
+            since: time(&self.since)?,
+            until: time(&self.until)?,
+            class: self.class.clone(),
+            model: self.model.clone(),
+            label: self.label.clone(),
+            conversation: self.conversation.clone(),
+            request: self.request_id.clone(),
+            failed: self.failed,
+            text: self.text.clone(),
+        })
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Refusal {
+    #[error(transparent)]
+    Time(#[from] NoTime),
+    #[error("there is no record {0}, or no longer")]
+    Missing(i64),
+    #[error("{0}")]
+    Unreadable(#[from] StoreError),
+    #[error("reading the prompt log failed")]
+    Internal,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Time(_) => StatusCode::BAD_REQUEST,
+            Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::Unreadable(_) | Self::Internal => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let error = json!({ "error": { "message": self.to_string() } });
+        (status, Json(error)).into_response()
+    }
+}
+
+/// `GET /api/log`: records, newest first; `next` of a page is the `before` of the one that follows.
+pub(super) async fn page(
+    State(admin): State<Arc<Admin>>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Refusal> {
+    let filter = asked.filter()?;
+    let limit = asked.limit.unwrap_or(PAGE).min(LARGEST_PAGE);
+    read(admin, move |reader| {
+        let page = reader.page(&filter, asked.before, limit)?;
+        let records: Vec<Value> = page
+            .records
+            .iter()
+            .map(|summary| summary.to_json())
+            .collect();
+        Ok(Json(json!({ "records": records, "next": page.next })))
+    })
+    .await
+}
+
+/// `GET /api/log/{id}`: a record with its content.
+pub(super) async fn one(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<i64>,
+) -> Result<Json<Value>, Refusal> {
+    read(admin, move |reader| {
+        let record = reader.get(id)?.ok_or(Refusal::Missing(id))?;
+        Ok(Json(record.to_json(id)))
+    })
+    .await
+}
+
+/// `GET /api/log/stats`: sums by class and model.
+pub(super) async fn stats(
+    State(admin): State<Arc<Admin>>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Refusal> {
+    let filter = asked.filter()?;
+    read(admin, move |reader| {
+        Ok(Json(json!({ "groups": reader.stats(&filter)? })))
+    })
+    .await
+}
+
+/// `GET /api/log/stream`: records as they are written, as server-sent events. `missed` says how many came too fast.
+pub(super) async fn stream(State(admin): State<Arc<Admin>>) -> Response {
+    let written = admin.prompt_log.subscribe();
+    let events = stream::unfold(written, async |mut written| {
+        let event = match written.recv().await {
+            Ok(summary) => Event::default()
+                .event("record")
+                .json_data(summary.to_json()),
+            Err(RecvError::Lagged(missed)) => Event::default().event("missed").json_data(missed),
+            Err(RecvError::Closed) => return None,
+        };
+        Some((event.ok(), written))
+    });
+    let events = events
+        .filter_map(async |event| event.map(Ok::<_, Infallible>))
+        .take_until(admin.stop.clone().cancelled_owned());
+    Sse::new(events)
+        .keep_alive(KeepAlive::default())
+        .into_response()
+}
+
+/// Reads the log, which takes files, on a thread that may wait for them.
+async fn read<T: Send + 'static>(
+    admin: Arc<Admin>,
+    read: impl FnOnce(&mut Reader) -> Result<T, Refusal> + Send + 'static,
+) -> Result<T, Refusal> {
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut reader = Reader::open(admin.prompt_log.path())?;
+        read(&mut reader)
+    });
+    reading.await.map_err(|_| Refusal::Internal)?
+}

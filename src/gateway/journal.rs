@@ -1,0 +1,246 @@
+//! What the prompt log is told of a request. It is gathered on the way, without copies of what is large, and handed
+//! over when the request has ended.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use chrono::Utc;
+use http::HeaderMap;
+use pingora_http::ResponseHeader;
+
+use super::{decide::Decided, in_force::Settled};
+use crate::{
+    chat::{self, Event, FinishReason, Sampling, Usage},
+    policy::Class,
+    promptlog::{Content, Entry, PromptLog, Record, ReplyBody, Timings},
+};
+
+/// `off` asks for the content not to be kept.
+const OPT_OUT: &str = "x-rkgate-log";
+/// Longest header value that is kept, in bytes.
+const LONGEST_HEADER: usize = 512;
+/// Largest answer of an upstream that is kept, in bytes; what comes after is not.
+const LARGEST_REPLY: usize = 8 << 20;
+
+/// What the prompt log is told of one request.
+#[derive(Debug)]
+pub(super) struct Journal {
+    log: Arc<PromptLog>,
+    opt_out: bool,
+    record: Record,
+    /// `None` where no content is kept.
+    content: Option<Content>,
+    /// What the client asked about thinking, where the request no longer says so.
+    thinking: Option<Option<bool>>,
+    reply: Option<Reply>,
+}
+
+/// An upstream's answer as the client gets it.
+#[derive(Debug, Default)]
+struct Reply {
+    body: BytesMut,
+    is_stream: bool,
+    /// Nobody can read it.
+    is_encoded: bool,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub(super) struct Ended<'a> {
+    pub(super) class: Class,
+    pub(super) model: Option<&'a str>,
+    pub(super) provider: &'a str,
+    pub(super) generation: u64,
+    pub(super) status: u16,
+    pub(super) error: Option<String>,
+    pub(super) finish: Option<FinishReason>,
+    pub(super) settled: Option<&'a Settled>,
+    pub(super) sampling: Option<Sampling>,
+    pub(super) usage: Option<Usage>,
+    pub(super) queued: Option<Duration>,
+    pub(super) first_token: Option<Duration>,
+    pub(super) total: Duration,
+}
+
+impl Journal {
+    pub(super) fn begin(log: &Arc<PromptLog>, id: &str, headers: &HeaderMap) -> Self {
+        let text = |name: &str| headers.get(name)?.to_str().ok();
+        let opt_out = text(OPT_OUT).is_some_and(|value| value.trim().eq_ignore_ascii_case("off"));
+        let owned = |name: &str| text(name).map(str::to_owned);
+        Self {
+            record: Record {
+                time: Utc::now().timestamp_millis(),
+                request: id.to_owned(),
+                conversation: owned("x-openwebui-chat-id"),
+                client: owned("user-agent"),
+                user: owned("x-openwebui-user-id"),
+                ..Record::default()
+            },
+            content: log.keeps_content(opt_out).then(|| Content {
+                headers: kept(headers),
+                ..Content::default()
+            }),
+            log: Arc::clone(log),
+            opt_out,
+            thinking: None,
+            reply: None,
+        }
+    }
+
+    /// Notes what was decided.
+    pub(super) fn decided(&mut self, decided: &mut Decided) {
+        self.record.asked.clone_from(&decided.original.model);
+        self.record.labels.clone_from(&decided.decision.labels);
+        if let Some(content) = &mut self.content {
+            content.trace = Arc::new(std::mem::take(&mut decided.trace));
+        }
+    }
+
+    /// Notes the request as it came.
+    pub(super) fn came(&mut self, request: impl FnOnce() -> Arc<chat::Request>) {
+        if let Some(content) = &mut self.content {
+            content.before = request();
+        }
+    }
+
+    /// Notes the request as it was sent. Where it is the one that came, `thinking` is what the client asked for.
+    pub(super) fn sent(
+        &mut self,
+        came: Option<chat::Request>,
+        sent: &Arc<chat::Request>,
+        thinking: Option<bool>,
+    ) {
+        let Some(content) = &mut self.content else {
+            return;
+        };
+        match came {
+            Some(came) => {
+                content.before = Arc::new(came);
+                content.after = Some(Arc::clone(sent));
+            }
+            None => {
+                content.before = Arc::clone(sent);
+                self.thinking = Some(thinking);
+            }
+        }
+    }
+
+    /// Notes a piece of the answer.
+    pub(super) fn said(&mut self, events: &[Event]) {
+        if let Some(content) = &mut self.content {
+            content.answer.extend(events.iter().cloned());
+        }
+    }
+
+    /// From here on, the answer is what the client is sent.
+    pub(super) fn listen(&mut self) {
+        self.reply = self.content.is_some().then(Reply::default);
+    }
+
+    /// Notes the header of an answer that is listened to.
+    pub(super) fn header(&mut self, header: &ResponseHeader, is_stream: bool) {
+        if let Some(reply) = &mut self.reply {
+            let encoding = header.headers.get(http::header::CONTENT_ENCODING);
+            reply.is_stream = is_stream;
+            reply.is_encoded = encoding.is_some_and(|encoding| encoding != "identity");
+        }
+    }
+
+    /// Notes a piece of the body of an answer that is listened to.
+    pub(super) fn body(&mut self, piece: &[u8]) {
+        if let Some(reply) = &mut self.reply
+            && !reply.is_encoded
+        {
+            let room = LARGEST_REPLY.saturating_sub(reply.body.len());
+            reply
+                .body
+                .extend_from_slice(piece.get(..room).unwrap_or(piece));
+        }
+    }
+
+    /// Hands over what was gathered.
+    pub(super) fn end(self, ended: Ended<'_>) {
+        let Self {
+            log,
+            opt_out,
+            record,
+            mut content,
+            thinking,
+            reply,
+        } = self;
+        if let Some(content) = &mut content {
+            let asked = ended.settled;
+            content.sampling = ended.sampling.unwrap_or_default();
+            content.max_tokens = asked.and_then(|settled| settled.max_tokens);
+            content.thinking = asked.and_then(|settled| settled.thinking);
+        }
+        log.send(Entry {
+            record: Record {
+                class: ended.class.as_str().into(),
+                model: ended.model.unwrap_or_default().into(),
+                provider: ended.provider.to_owned(),
+                profile: ended.settled.and_then(|settled| settled.profile.clone()),
+                policy: ended.generation,
+                status: ended.status,
+                finish: ended.finish.map(|reason| reason.as_str().into()),
+                error: ended.error,
+                usage: ended.usage,
+                timings: Timings {
+                    queued: ended.queued,
+                    first_token: ended.first_token,
+                    total: ended.total,
+                },
+                content,
+                ..record
+            },
+            reply: reply.map(|reply| ReplyBody {
+                pieces: vec![Bytes::from(reply.body)],
+                is_stream: reply.is_stream,
+            }),
+            thinking,
+            opt_out,
+        });
+    }
+}
+
+/// The headers that rules can look at, without those that could let somebody in.
+fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
+    let secret = |name: &str| {
+        ["key", "token", "secret", "auth", "password", "session"]
+            .iter()
+            .any(|word| name.contains(word))
+    };
+    headers
+        .iter()
+        .filter(|(name, _)| name.as_str().starts_with("x-") && !secret(name.as_str()))
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+        .filter(|(name, value)| *name != "x-request-id" && value.len() <= LONGEST_HEADER)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_let_somebody_in_are_not_kept() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("authorization", "Bearer secret"),
+            ("cookie", "session=1"),
+            ("x-api-key", "secret"),
+            ("x-openwebui-chat-id", "c1"),
+            ("x-long", &"x".repeat(LONGEST_HEADER + 1)),
+        ] {
+            headers.insert(
+                http::HeaderName::try_from(name).unwrap(),
+                value.parse().unwrap(),
+            );
+        }
+        assert_eq!(
+            kept(&headers),
+            [("x-openwebui-chat-id".to_owned(), "c1".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! The prompt log from outside: what is kept, shown and survived.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    rkgate,
+    server::{Server, call, get},
+    text,
+};
+
+const FAST: (&str, &str) = ("RKGATE_LOG__FLUSH", "20ms");
+
+fn chat(server: &Server, headers: &str, content: &str) -> (u16, String) {
+    let body = json!({
+        "model": "qwen3-0.6b",
+        "max_tokens": 8,
+        "messages": [{ "role": "user", "content": content }],
+    });
+    let head =
+        format!("POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json{headers}");
+    let (status, _, body) = call(&server.api, &head, &body.to_string());
+    (status, body)
+}
+
+/// A request that is over at once, and logged like any other.
+fn refused(server: &Server, id: &str) {
+    let head = format!("POST /v1/chat/completions HTTP/1.1\r\nX-Request-Id: {id}");
+    let body = r#"{"model":"nobody","messages":[{"role":"user","content":"Is anybody there?"}]}"#;
+    assert_eq!(call(&server.api, &head, body).0, 404);
+}
+
+/// Waits until the log holds this many records of a query.
+fn logged(server: &Server, query: &str, count: usize) -> Vec<Value> {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (status, body) = get(&server.admin, &format!("/api/log?{query}"), "");
+        // Until the first flush there is no log.
+        if status == 200 {
+            let page: Value = serde_json::from_str(&body).unwrap();
+            let records = page["records"].as_array().unwrap();
+            if records.len() >= count {
+                return records.clone();
+            }
+        }
+        assert!(Instant::now() < deadline, "{query}: {status} {body}");
+        std::thread::yield_now();
+    }
+}
+
+fn state(server: &Server) -> Value {
+    let (_, body) = get(&server.admin, "/api/state", "");
+    let state: Value = serde_json::from_str(&body).unwrap();
+    state["prompt_log"].clone()
+}
+
+#[test]
+fn a_chat_is_kept_and_shown_in_every_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    let headers = "\r\nX-OpenWebUI-Chat-Id: chat-1\r\nX-Api-Key: secret";
+    let (status, body) = chat(&server, headers, "How warm is an NPU?");
+    assert_eq!(status, 200, "{body}");
+    let answer: Value = serde_json::from_str(&body).unwrap();
+    let records = logged(&server, "text=warm%20npu", 1);
+    assert_eq!(records[0]["class"], "chat");
+    assert_eq!(records[0]["preview"], "How warm is an NPU?");
+    assert_eq!(records[0]["conversation"], "chat-1");
+    assert_eq!(
+        records[0]["usage"]["completion"],
+        answer["usage"]["completion_tokens"]
+    );
+    let (_, whole) = get(&server.admin, "/api/log/1", "");
+    let whole: Value = serde_json::from_str(&whole).unwrap();
+    let content = &whole["content"];
+    assert_eq!(
+        content["before"]["messages"][0]["content"],
+        "How warm is an NPU?"
+    );
+    assert_eq!(content["headers"]["x-openwebui-chat-id"], "chat-1");
+    assert_eq!(content["headers"]["x-api-key"], Value::Null);
+    assert!(content["sampling"]["temperature"].is_number(), "{content}");
+    assert!(
+        !content["trace"].as_array().unwrap().is_empty(),
+        "{content}"
+    );
+    let said = |field: &str| {
+        answer["choices"][0]["message"][field]
+            .as_str()
+            .unwrap_or_default()
+    };
+    assert_eq!(content["answer"]["content"], said("content"));
+    assert_eq!(content["answer"]["reasoning"], said("reasoning_content"));
+    assert_eq!(get(&server.admin, "/api/log/99", "").0, 404);
+    assert_eq!(get(&server.admin, "/api/log?since=yesterday", "").0, 400);
+
+    let log = |args: &[&str]| {
+        let output = rkgate(dir.path(), &[&["log"], args].concat());
+        assert!(
+            output.status.success(),
+            "{args:?}: {}",
+            text(&output.stderr)
+        );
+        text(&output.stdout).to_owned()
+    };
+    assert!(log(&["tail"]).contains("How warm is an NPU?"));
+    let shown = log(&["show", whole["request_id"].as_str().unwrap()]);
+    assert!(
+        shown.contains("chat-1") && shown.contains("How warm is an NPU?"),
+        "{shown}"
+    );
+    let lines = log(&["export", "--class", "chat", "--since", "1h"]);
+    assert_eq!(serde_json::from_str::<Value>(lines.trim()).unwrap(), whole);
+    assert_eq!(log(&["export", "--class", "task/*"]), "");
+    assert_eq!(log(&["export", "--format", "csv"]).lines().count(), 2);
+    assert!(log(&["stats"]).contains("qwen3-0.6b"));
+    assert_eq!(
+        rkgate(dir.path(), &["log", "show", "99"]).status.code(),
+        Some(66)
+    );
+    let replayed = rkgate(dir.path(), &["replay", "--format", "json"]);
+    let report: Value = serde_json::from_slice(&replayed.stdout).unwrap();
+    assert_eq!(
+        (&report["requests"], &report["changed"]),
+        (&json!(1), &json!(0))
+    );
+}
+
+#[test]
+fn a_request_may_keep_its_content_out_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    chat(&server, "\r\nx-rkgate-log: off", "a secret question");
+    let records = logged(&server, "", 1);
+    assert_eq!(records[0]["kept"], "opted_out");
+    drop(server);
+    for file in fs::read_dir(dir.path()).unwrap() {
+        let file = file.unwrap().path();
+        if file
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("rkgate-log")
+        {
+            let bytes = fs::read(&file).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains("secret question"));
+        }
+    }
+}
+
+#[test]
+fn the_end_of_rkgate_writes_what_has_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(dir.path(), &["serve"], &[("RKGATE_LOG__FLUSH", "1h")]);
+    for n in 0..5 {
+        refused(&server, &format!("last-{n}"));
+    }
+    server.signal("TERM");
+    assert!(server.wait().success());
+    assert_eq!(count(dir.path()), 5);
+}
+
+/// Records in the log of a directory, read by a command of its own.
+fn count(dir: &Path) -> usize {
+    let output = rkgate(dir, &["log", "tail", "-n", "100000", "--format", "json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    text(&output.stdout).lines().count()
+}
+
+/// Kills rkgate under load again and again: whatever was answered a flush ago is there, and the log opens.
+fn survives(rounds: usize) {
+    let dir = tempfile::tempdir().unwrap();
+    let flush = Duration::from_millis(20);
+    let mut settled = Vec::new();
+    for round in 0..rounds {
+        let mut server = Server::start(dir.path(), &["serve"], &[FAST]);
+        let begun = Instant::now();
+        let mut answered = Vec::new();
+        // Another moment of the writer's work in each round.
+        let until = Duration::from_millis(700 + 7 * (round as u64 % 23));
+        while begun.elapsed() < until || answered.is_empty() {
+            let id = format!("r{round}-{}", answered.len());
+            refused(&server, &id);
+            answered.push((id, Instant::now()));
+        }
+        server.signal("KILL");
+        let killed = Instant::now();
+        server.wait();
+        // A flush takes its time beside the interval.
+        let old = |at: &Instant| killed.duration_since(*at) > flush + Duration::from_millis(500);
+        settled.extend(
+            answered
+                .into_iter()
+                .filter(|(_, at)| old(at))
+                .map(|(id, _)| id),
+        );
+    }
+    let output = rkgate(
+        dir.path(),
+        &["log", "tail", "-n", "1000000", "--format", "json"],
+    );
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let ids: std::collections::HashSet<String> = text(&output.stdout)
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["request_id"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    let missing: Vec<&String> = settled.iter().filter(|id| !ids.contains(*id)).collect();
+    assert!(
+        missing.is_empty(),
+        "{} of {} are missing",
+        missing.len(),
+        settled.len()
+    );
+    assert!(
+        ids.len() >= rounds,
+        "only {} records of {rounds} rounds",
+        ids.len()
+    );
+}
+
+#[test]
+fn being_killed_loses_nothing_that_was_flushed() {
+    survives(3);
+}
+
+/// `cargo test --test cli -- --ignored killed_200_times`
+#[test]
+#[ignore = "takes minutes"]
+fn being_killed_200_times_loses_nothing_that_was_flushed() {
+    survives(200);
+}
+
+#[test]
+fn a_full_disk_stops_the_log_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    // Without the signal, writing beyond the limit fails as on a full disk.
+    let deaf = "trap '' XFSZ; exec \"$0\" serve";
+    let server = Server::start_with(dir.path(), deaf, &[FAST]);
+    server.limit_files("300000");
+    let begun = Instant::now();
+    let mut n = 0;
+    while state(&server)["state"] == "running" {
+        refused(&server, &format!("full-{n}-{}", "x".repeat(100)));
+        n += 1;
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{n} requests fit"
+        );
+    }
+    let stopped = state(&server);
+    assert!(
+        stopped["reason"].as_str().unwrap().contains("prompt log"),
+        "{stopped}"
+    );
+    refused(&server, "while-full");
+    server.limit_files("unlimited");
+    let records = logged(&server, "request_id=while-full", 1);
+    assert_eq!(records[0]["status"], 404);
+    assert_eq!(state(&server)["state"], "running");
+    assert_eq!(state(&server)["lost"], 0);
+}
