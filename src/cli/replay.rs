@@ -14,13 +14,12 @@ use super::{
     Configuration, Failure, Format, code,
     log::{Filters, unreadable},
     paint::{Paint, harmless},
-    serve,
 };
 use crate::{
     config::{Config, Loaded},
     doctor::runtime,
     engine::{catalog::upstream_model, catalog_of},
-    policy::{Facts, ModelFact, Set, live, shipped},
+    policy::{Facts, ModelFact, Platform, Set, shipped},
     promptlog::{
         Reader,
         replay::{Example, Load, Replay, Report, Verdict},
@@ -97,7 +96,7 @@ fn compile(config: &Config, rules: &Path, policies: &Path) -> Result<Set, Failur
     }
     let files = shipped::with_directories(rules, policies)
         .map_err(|error| Failure::because(code::IO, "cannot load the policy", &error))?;
-    let live::Origin { platform, .. } = serve::policy_origin(&config.policy, &Board::default());
+    let platform = Platform::of_chip(Board::default().chip().as_deref());
     let compiled = Set::compile(&files, platform)
         .map_err(|report| Failure::new(code::CONFIG, report.to_string()))?;
     Ok(compiled.set)

@@ -117,9 +117,11 @@ impl Journal {
             Some(came) => {
                 content.before = Arc::new(came);
                 content.after = Some(Arc::clone(sent));
+                self.thinking = None;
             }
             None => {
                 content.before = Arc::clone(sent);
+                content.after = None;
                 self.thinking = Some(thinking);
             }
         }

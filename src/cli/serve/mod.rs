@@ -21,11 +21,11 @@ use tracing::{info, warn};
 
 use super::{Configuration, Failure, code};
 use crate::{
-    config::{self, Address, Config, Loaded},
+    config::{Address, Config, Loaded},
     console::{self, Admin, Sessions},
     engine::Engine,
     gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
-    policy::live::{self, Live, LoadError},
+    policy::live::{Live, LoadError},
     promptlog::PromptLog,
     telemetry::{Metrics, board::Board, logging},
 };
@@ -74,14 +74,10 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     ended
 }
 
-/// Where rules and policies come from, and for which board.
-pub(super) fn policy_origin(policy: &config::Policy, board: &Board) -> live::Origin {
-    settings::policy(policy, board.chip().as_deref())
-}
-
 /// Loads the rules and policies. There is no older set to keep, so that nothing is served where they are broken.
 fn start_policy(config: &Config) -> Result<Live, Failure> {
-    let policy = Live::start(policy_origin(&config.policy, &Board::default())).map_err(
+    let chip = Board::default().chip();
+    let policy = Live::start(settings::policy(&config.policy, chip.as_deref())).map_err(
         |error| match error {
             LoadError::Wrong(report) => Failure::new(code::CONFIG, report.to_string()),
             LoadError::Unreadable(error) => {

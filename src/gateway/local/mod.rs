@@ -89,6 +89,9 @@ async fn submit(
             });
             if let Some(shorter) = shorter {
                 decided = shorter;
+                if let Some(journal) = &mut exchange.record.journal {
+                    journal.decided(&mut decided);
+                }
                 continue;
             }
         }
