@@ -118,8 +118,10 @@ fn message(message: &mut Message) {
 fn outcome(outcome: &mut StepOutcome) {
     match outcome {
         StepOutcome::Matched { what: said }
-        | StepOutcome::NotMatched { why: said }
+        | StepOutcome::NotMatched { why: said, .. }
         | StepOutcome::Failed { why: said } => text(said),
+        StepOutcome::Left { why } => why.iter_mut().for_each(text),
+        StepOutcome::Sampled { .. } => {}
         StepOutcome::Applied { changes } => {
             changes.iter_mut().for_each(|change| text(&mut change.what));
         }
