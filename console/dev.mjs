@@ -32,11 +32,11 @@ http
       request.pipe(passed);
       return;
     }
-    const file = extname(pathname) === "" ? "/index.html" : pathname;
+    const file = extname(pathname) in media ? pathname : "/index.html";
     for (const name of copied) {
       await copyFile(from(`src/${name}`), `${out}/${name}`);
     }
     const bytes = await readFile(out + file).catch(() => null);
-    response.writeHead(bytes ? 200 : 404, { "content-type": media[extname(file)] ?? "text/plain" }).end(bytes);
+    response.writeHead(bytes ? 200 : 404, { "content-type": media[extname(file)] }).end(bytes);
   })
   .listen(port, "127.0.0.1", () => console.log(`http://127.0.0.1:${port} in front of ${rkgate.origin}`));

@@ -4,6 +4,7 @@ import { get, whenSignedOut, words } from "./api";
 import { connect, useLive } from "./live";
 import { LivePage } from "./pages/live";
 import { ModelsPage } from "./pages/models";
+import { PoliciesPage } from "./pages/policies";
 import { SetupPage } from "./pages/setup";
 import { Notice } from "./parts/notice";
 import { followLinks, usePath } from "./router";
@@ -17,6 +18,9 @@ interface Page {
 }
 
 function page(path: string): Page {
+  if (path === "/policies" || path.startsWith("/policies/")) {
+    return { title: "Policies", view: <PoliciesPage file={decodeURIComponent(path.slice("/policies/".length))} /> };
+  }
   switch (path) {
     case "/":
       return { title: "Live", view: <LivePage /> };
@@ -76,7 +80,7 @@ function Pages({ session }: { session: Session }) {
       heading.current?.focus();
     }
     first.current = false;
-  }, [title, path]);
+  }, [title]);
   return (
     <Shell path={path} session={session} connected={connected}>
       <h1 ref={heading} tabIndex={-1}>

@@ -112,3 +112,49 @@ export interface Setup {
   findings: Finding[];
   open_webui: { url: string; headers: string; key_needed: boolean };
 }
+
+/** A place in a file: lines and columns count from 1, columns in characters. */
+export interface Place {
+  file: string;
+  /** `rules/NAME` or `policies/NAME`, where the file is one of these. */
+  id: string | null;
+  line: number;
+  column: number;
+  end_line: number;
+  end_column: number;
+  label: string;
+}
+
+export interface Problem {
+  code: string;
+  severity: "error" | "warning";
+  message: string;
+  places: Place[];
+  help: string[];
+}
+
+export interface PolicyFile {
+  id: string;
+  path: string;
+  held: "shipped" | "own" | "replaced";
+}
+
+export interface Loaded {
+  generation: number;
+  ok: boolean;
+  tests: number;
+  error: string | null;
+  /** What keeps the files from taking effect, or else warnings. */
+  problems: Problem[];
+}
+
+export interface Policy extends Loaded {
+  files: PolicyFile[];
+  /** Newest first. */
+  generations: { number: number; at: number; changed: string[] | null }[];
+}
+
+export interface Checked {
+  problems: Problem[];
+  tests: number | null;
+}

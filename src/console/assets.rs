@@ -32,15 +32,22 @@ macro_rules! asset {
     }};
 }
 
-static ASSETS: [Asset; 3] = [
+static ASSETS: [Asset; 4] = [
     asset!("app.js", "text/javascript; charset=utf-8"),
+    asset!("editor.js", "text/javascript; charset=utf-8"),
     asset!("app.css", "text/css; charset=utf-8"),
     asset!("icon.svg", "image/svg+xml"),
 ];
 static PAGE: Asset = asset!("index.html", "text/html; charset=utf-8");
 
 /// The console's pages, which are one file: it looks at the address itself.
-const PAGES: [&str; 3] = ["/", "/models", "/setup"];
+const PAGES: [&str; 5] = [
+    "/",
+    "/policies",
+    "/policies/{kind}/{name}",
+    "/models",
+    "/setup",
+];
 
 /// What a page may do: run and show what comes from this port, and nothing that stands in its own text. Prompts are
 /// hostile text.

@@ -13,11 +13,7 @@ mod state;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
-use axum::{
-    Router,
-    middleware::from_fn_with_state,
-    routing::{get, post},
-};
+use axum::{Router, middleware::from_fn_with_state, routing::get};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -65,14 +61,13 @@ pub fn router(admin: Arc<Admin>) -> Router {
     let known = Router::new()
         .route("/api/engine", get(engine::engine))
         .route("/api/events", get(events::events))
-        .route("/api/policy", get(policy::show))
-        .route("/api/policy/reload", post(policy::reload))
         .route("/api/log", get(log::page))
         .route("/api/log/stats", get(log::stats))
         .route("/api/log/stream", get(log::stream))
         .route("/api/log/{id}", get(log::one))
         .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
+        .merge(policy::routes())
         .layer(from_fn_with_state(admin.clone(), access::with_key));
     let session = get(session::show)
         .post(session::sign_in)

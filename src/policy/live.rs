@@ -1,7 +1,10 @@
 //! The set in force: loaded from the files, swapped when they change, kept when they are broken. The only part of the
 //! policy engine that does I/O.
 
+mod edit;
+
 use std::{
+    collections::VecDeque,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -18,8 +21,10 @@ use tokio::{
     time::{self, Instant},
 };
 
-use super::{Compiled, Platform, Set, shipped};
+use super::{Compiled, Platform, Set, Source, shipped};
 use crate::problem::Report;
+
+pub use edit::{Draft, EditError, FileName, Generation, version};
 
 /// Editors write a file in several steps; nothing is read until they have been still for so long.
 const DEBOUNCE: Duration = Duration::from_millis(250);
@@ -68,18 +73,16 @@ pub struct Live {
     set: ArcSwap<Set>,
     last: ArcSwap<Attempt>,
     generations: AtomicU64,
-    /// Held while loading: attempts that overlap could swap in the older files last.
+    /// Held while loading and writing: attempts that overlap could swap in the older files last.
     loading: Mutex<()>,
+    /// The last generations, the one in force last.
+    history: Mutex<VecDeque<Generation>>,
 }
 
-/// Reads the files, compiles them and runs their tests.
-///
-/// # Errors
-/// When a file cannot be read or is wrong, or a test fails.
-pub fn load(origin: &Origin) -> Result<(Compiled, usize), LoadError> {
-    let files = shipped::with_directories(&origin.rules, &origin.policies)?;
+/// Compiles files and runs their tests.
+fn compile(files: &[Source], platform: Platform) -> Result<(Compiled, usize), LoadError> {
     let wrong = |report| LoadError::Wrong(Box::new(report));
-    let compiled = Set::compile(&files, origin.platform).map_err(wrong)?;
+    let compiled = Set::compile(files, platform).map_err(wrong)?;
     let tests = compiled.test().map_err(wrong)?;
     Ok((compiled, tests))
 }
@@ -88,9 +91,12 @@ impl Live {
     /// Loads the first set.
     ///
     /// # Errors
-    /// As [`load`]; there is no older set to keep.
+    /// When a file cannot be read or is wrong, or a test fails; there is no older set to keep.
     pub fn start(origin: Origin) -> Result<Self, LoadError> {
-        let (compiled, tests) = load(&origin)?;
+        let files = shipped::with_directories(&origin.rules, &origin.policies)?;
+        let (compiled, tests) = compile(&files, origin.platform)?;
+        let mut history = VecDeque::new();
+        edit::remember(&mut history, 1, files);
         let attempt = Attempt {
             generation: 1,
             error: None,
@@ -103,6 +109,7 @@ impl Live {
             last: ArcSwap::from_pointee(attempt),
             generations: AtomicU64::new(1),
             loading: Mutex::new(()),
+            history: Mutex::new(history),
         })
     }
 
@@ -119,13 +126,33 @@ impl Live {
     }
 
     /// Loads the files again. The set in force stays where they are broken; the result says which one is in force.
-    /// Blocks on files and a few milliseconds of work.
+    /// Files that are as they were make no new generation. Blocks on files and a few milliseconds of work.
     pub fn reload(&self) -> Arc<Attempt> {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let attempt = match load(&self.origin) {
-            Ok((compiled, tests)) => {
+        self.load_again()
+    }
+
+    /// As [`Self::reload`], for who holds `loading`.
+    fn load_again(&self) -> Arc<Attempt> {
+        let read = shipped::with_directories(&self.origin.rules, &self.origin.policies);
+        let loaded = read.map_err(LoadError::from).and_then(|files| {
+            if self.is_in_force(&files) {
+                return Ok(None);
+            }
+            let (compiled, tests) = compile(&files, self.origin.platform)?;
+            Ok(Some((files, compiled, tests)))
+        });
+        let attempt = match loaded {
+            Ok(None) => Attempt {
+                error: None,
+                ..(*self.last_attempt()).clone()
+            },
+            Ok(Some((files, compiled, tests))) => {
                 let generation = self.generations.fetch_add(1, Ordering::Relaxed) + 1;
                 self.set.store(Arc::new(compiled.set.numbered(generation)));
+                let mut history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+                edit::remember(&mut history, generation, files);
+                drop(history);
                 tracing::info!(generation, tests, "policy loaded");
                 Attempt {
                     generation,
@@ -149,6 +176,11 @@ impl Live {
         let attempt = Arc::new(attempt);
         self.last.store(attempt.clone());
         attempt
+    }
+
+    fn is_in_force(&self, files: &[Source]) -> bool {
+        let history = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        history.back().is_some_and(|last| *last.files == *files)
     }
 
     /// Loads again on SIGHUP and, with `watch`, whenever a file changes, until the future is dropped. `loaded` hears

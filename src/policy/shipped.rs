@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Source;
+use super::{Source, live::Draft};
 
 /// A file's name and its text.
 type Shipped = (&'static str, &'static str);
@@ -53,6 +53,9 @@ const POLICIES: &[Shipped] = &[
     ),
 ];
 
+/// Ends the path of a file that is inside the binary.
+pub(crate) const MARK: &str = " (shipped)";
+
 /// A file or directory that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {path}")]
@@ -75,14 +78,48 @@ pub fn files() -> Vec<Source> {
 /// # Errors
 /// When a directory or a file in it is there and cannot be read.
 pub fn with_directories(rules: &Path, policies: &Path) -> Result<Vec<Source>, Unreadable> {
-    let mut files = with_directory("rules", RULES, rules, false)?;
-    files.extend(with_directory("policies", POLICIES, policies, true)?);
+    with_drafts(rules, policies, &[])
+}
+
+/// As [`with_directories`], as it would be with these changes.
+///
+/// # Errors
+/// As [`with_directories`].
+pub fn with_drafts(
+    rules: &Path,
+    policies: &Path,
+    drafts: &[Draft],
+) -> Result<Vec<Source>, Unreadable> {
+    let mut files = with_directory("rules", RULES, rules, false, drafts)?;
+    files.extend(with_directory(
+        "policies", POLICIES, policies, true, drafts,
+    )?);
     Ok(files)
+}
+
+/// The text of the file at `path`, or else of the shipped one of that name.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub(super) fn text_at(path: &Path, is_policy: bool) -> Result<Option<String>, Unreadable> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let files = if is_policy { POLICIES } else { RULES };
+            let name = file_name(path);
+            let found = files.iter().find(|(shipped, _)| *shipped == name);
+            Ok(found.map(|(_, text)| (*text).to_owned()))
+        }
+        Err(source) => Err(Unreadable {
+            path: path.to_owned(),
+            source,
+        }),
+    }
 }
 
 fn shipped(kind: &str, (name, text): Shipped, is_policy: bool) -> Source {
     Source {
-        path: format!("{kind}/{name} (shipped)").into(),
+        path: format!("{kind}/{name}{MARK}").into(),
         text: text.to_owned(),
         is_policy,
         is_shipped: true,
@@ -94,8 +131,10 @@ fn with_directory(
     files: &[Shipped],
     directory: &Path,
     is_policy: bool,
+    drafts: &[Draft],
 ) -> Result<Vec<Source>, Unreadable> {
-    let mut files = by_name(kind, files, is_policy);
+    let shipped = files;
+    let mut files = by_name(kind, shipped, is_policy);
     for path in toml_files(directory)? {
         let source = read(&path)?;
         files.insert(
@@ -105,6 +144,18 @@ fn with_directory(
                 ..source
             },
         );
+    }
+    for draft in drafts.iter().filter(|draft| draft.is_policy == is_policy) {
+        let name = draft.name.as_str();
+        let underneath = by_name(kind, shipped, is_policy).remove(name);
+        let source = match &draft.text {
+            Some(text) => Some(source(&directory.join(name), text.clone(), is_policy)),
+            None => underneath,
+        };
+        match source {
+            Some(source) => files.insert(name.to_owned(), source),
+            None => files.remove(name),
+        };
     }
     Ok(files.into_values().collect())
 }
@@ -174,16 +225,20 @@ fn read(path: &Path) -> Result<Source, Unreadable> {
         Some("policies") => true,
         _ => is_policy(&text),
     };
+    Ok(source(path, text, is_policy))
+}
+
+fn source(path: &Path, text: String, is_policy: bool) -> Source {
     let is_shipped = RULES
         .iter()
         .chain(POLICIES)
         .any(|(_, shipped)| *shipped == text);
-    Ok(Source {
+    Source {
         path: path.display().to_string().into(),
         text,
         is_policy,
         is_shipped,
-    })
+    }
 }
 
 /// Whether a file has a table that only policy files have.

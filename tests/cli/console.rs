@@ -13,7 +13,13 @@ use crate::{
 fn every_page_is_served_with_a_policy_that_allows_nothing_inline() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[], &[]);
-    for path in ["/", "/models", "/setup"] {
+    for path in [
+        "/",
+        "/policies",
+        "/policies/rules/90-local.toml",
+        "/models",
+        "/setup",
+    ] {
         let (status, head, body) = call(&server.admin, &format!("GET {path} HTTP/1.1"), "");
         assert_eq!(status, 200, "{path}");
         let policy = head
@@ -26,6 +32,7 @@ fn every_page_is_served_with_a_policy_that_allows_nothing_inline() {
     }
     for (path, media) in [
         ("/app.js", "text/javascript; charset=utf-8"),
+        ("/editor.js", "text/javascript; charset=utf-8"),
         ("/app.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
     ] {
@@ -171,4 +178,91 @@ fn set_up_says_what_to_enter_and_what_doctor_finds() {
             .iter()
             .any(|it| it["about"] == "board" && it["status"] == "ok")
     );
+}
+
+#[test]
+fn a_policy_is_edited_followed_and_returned_from() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let admin = &server.admin;
+    let put = |text: &str, base: &str| {
+        let body = serde_json::json!({ "text": text, "base": base }).to_string();
+        let head = "PUT /api/policy/files/rules/90-local.toml HTTP/1.1\r\n\
+                    Content-Type: application/json";
+        let (status, _, body) = call(admin, head, &body);
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let generation = || {
+        let chat = r#"{"model":"qwen3-0.6b","max_tokens":1,"messages":[{"role":"user","content":"Hello"}]}"#;
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json";
+        let (status, head, _) = call(&server.api, head, chat);
+        let generation = head.lines().find_map(|line| {
+            line.to_lowercase()
+                .strip_prefix("x-rkgate-policy: ")
+                .map(str::to_owned)
+        });
+        (status, generation.unwrap_or_default())
+    };
+    let deny = "schema = 1\n[[deny]]\nid = \"local.no\"\nmessage = \"Not today.\"\n";
+    assert_eq!(generation(), (200, "1".to_owned()));
+    let (status, saved) = put(deny, "");
+    assert_eq!(
+        (status, &saved["generation"]),
+        (200, &serde_json::json!(2)),
+        "{saved}"
+    );
+    assert_eq!(generation().0, 403);
+
+    let (status, refused) = put(
+        "schema = 1\n[[deny]]\nid = \"\u{fc}\"\nmesage = \"x\"\n",
+        "",
+    );
+    assert_eq!(status, 409, "the file has come meanwhile: {refused}");
+    let (_, file) = get(admin, "/api/policy/files/rules/90-local.toml", "");
+    let file: Value = serde_json::from_str(&file).unwrap();
+    assert_eq!(file["text"], deny);
+    let version = file["version"].as_str().unwrap();
+    let (status, refused) = put(
+        "schema = 1\n[[deny]]\nid = \"\u{fc}\"\nmesage = \"x\"\n",
+        version,
+    );
+    assert_eq!(status, 422, "{refused}");
+    let place = refused["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|problem| problem["code"] == "P002")
+        .map(|problem| problem["places"][0].clone())
+        .unwrap_or_else(|| panic!("{refused}"));
+    assert_eq!(place["id"], "rules/90-local.toml");
+    assert_eq!((&place["line"], &place["column"]), (&4.into(), &1.into()));
+
+    let undo = "POST /api/policy/undo HTTP/1.1\r\nContent-Type: application/json";
+    assert_eq!(call(admin, undo, r#"{"generation":1}"#).0, 200);
+    assert_eq!(generation(), (200, "3".to_owned()));
+    assert!(!dir.path().join("rules/90-local.toml").exists());
+}
+
+#[test]
+fn only_rule_and_policy_files_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    for path in [
+        "rules/..%2frkgate.toml",
+        "rules/%2e%2e%2fx.toml",
+        "etc/x.toml",
+        "rules/x.sh",
+        "rules/.x.toml",
+    ] {
+        let head =
+            format!("PUT /api/policy/files/{path} HTTP/1.1\r\nContent-Type: application/json");
+        let (status, ..) = call(&server.admin, &head, r#"{"text":"schema = 1\n","base":""}"#);
+        assert_eq!(status, 404, "{path}");
+    }
+    let left: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
+        .filter(|name| name.contains("toml") || name == "rules")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
