@@ -235,3 +235,32 @@ fn doctor_examines_a_board_and_says_what_to_do() {
             .any(|finding| finding["status"] == "fail")
     );
 }
+
+/// A panel that asks for a metric that nobody writes stays empty without a word.
+#[test]
+fn the_dashboard_asks_for_metrics_that_the_manual_names() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let dashboard = fs::read_to_string(root.join("deploy/grafana/rkgate.json")).unwrap();
+    let manual = fs::read_to_string(root.join("docs/operations.md")).unwrap();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let names: std::collections::BTreeSet<&str> = dashboard
+        .split(|c: char| !is_name(c))
+        .filter(|word| {
+            word.starts_with("rkgate_")
+                || word.starts_with("gen_ai_server")
+                || word.starts_with("gen_ai_client")
+        })
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        let of_histogram = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let documented = |name: &str| manual.contains(&format!("`{name}`"));
+        let shortened = name == "rkgate_board_memory_available_bytes";
+        assert!(
+            documented(name) || of_histogram.is_some_and(documented) || shortened,
+            "{name}"
+        );
+    }
+}
