@@ -22,6 +22,8 @@ pub(super) async fn dispatch(scheduler: Arc<Scheduler>, mut orders: Orders) {
     // Loads and turns; they end with this task.
     let mut tasks = JoinSet::new();
     let mut turn: Option<(JobId, CancellationToken)> = None;
+    // Models that are to be there from the start.
+    scheduler.queue.tick();
     loop {
         tokio::select! {
             order = orders.recv() => match order {
@@ -130,7 +132,8 @@ impl Scheduler {
                 pending.news.end(Ok(completion));
             }
             Turn::Failed(error) => self.fail(pending, error),
-            Turn::Stopped | Turn::ModelLost => {}
+            Turn::Stopped => add(&self.counting.preempted, 1),
+            Turn::ModelLost => {}
         }
     }
 

@@ -77,6 +77,8 @@ impl Scheduler {
             Ok(memory) => self.queue.loaded(model, memory),
             Err(reason) => {
                 add(&self.counting.load_failures, 1);
+                let id = self.slot(model).map(|slot| slot.card.id.as_str());
+                tracing::warn!(model = id, reason, "the model could not be loaded");
                 for pending in self.queue.load_failed(model) {
                     let error = EngineError::Load {
                         model: pending.slot.card.id.clone(),

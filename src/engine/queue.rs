@@ -191,10 +191,10 @@ impl Queue {
         for action in state.schedule.actions() {
             let job = match &action {
                 Action::Withdraw { job, .. } => state.jobs.remove(job),
-                Action::Start(job)
-                | Action::Abort(job)
-                | Action::Place { job, .. }
-                | Action::Load { job, .. } => state.jobs.get(job).cloned(),
+                Action::Start(job) | Action::Abort(job) | Action::Place { job, .. } => {
+                    state.jobs.get(job).cloned()
+                }
+                Action::Load { job, .. } => job.and_then(|job| state.jobs.get(&job)).cloned(),
             };
             // Places are told at once; they need nobody.
             if let Action::Place { place, .. } = &action {

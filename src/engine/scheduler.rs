@@ -58,7 +58,7 @@ impl Scheduler {
         let models = catalog.models().iter().map(|card| ModelTable {
             memory: card.expected_memory(),
             domain: card.manifest.domain,
-            pinned: false,
+            pinned: card.manifest.pin,
         });
         let (queue, orders) = Queue::new(models.collect(), settings.queue_limit, budget);
         let cards = || catalog.models().iter();
@@ -209,7 +209,8 @@ impl Scheduler {
             // Late by a tenth of the limit at most.
             tokio::time::sleep((limit / 10).max(Duration::from_millis(10))).await;
             for (index, slot) in self.slots.iter().enumerate() {
-                if slot.alive().is_some()
+                if !slot.card.manifest.pin
+                    && slot.alive().is_some()
                     && slot
                         .idle_since()
                         .is_some_and(|since| since.elapsed() >= limit)

@@ -66,6 +66,8 @@ pub struct Counters {
     pub cancelled: u64,
     /// Jobs that were given up: late, in a person's way, or pointless.
     pub withdrawn: u64,
+    /// Runs that were stopped for a more urgent job, to go on later.
+    pub preempted: u64,
     /// Tokens of prompts.
     pub prompt_tokens: u64,
     /// Of these, tokens found in the KV cache.
@@ -95,6 +97,7 @@ pub(super) struct Counting {
     pub(super) failed: AtomicU64,
     pub(super) cancelled: AtomicU64,
     pub(super) withdrawn: AtomicU64,
+    pub(super) preempted: AtomicU64,
     pub(super) prompt_tokens: AtomicU64,
     pub(super) cached_tokens: AtomicU64,
     pub(super) completion_tokens: AtomicU64,
@@ -120,6 +123,7 @@ impl Counting {
             failed: read(&self.failed),
             cancelled: read(&self.cancelled),
             withdrawn: read(&self.withdrawn),
+            preempted: read(&self.preempted),
             prompt_tokens: read(&self.prompt_tokens),
             cached_tokens: read(&self.cached_tokens),
             completion_tokens: read(&self.completion_tokens),

@@ -45,6 +45,21 @@ impl Collector for Watched {
                 "Engine workers that crashed or had to be ended",
                 counters.workers_lost,
             ),
+            (
+                "rkgate_jobs_preempted",
+                "Runs that were stopped for a more urgent request, to go on later",
+                counters.preempted,
+            ),
+            (
+                "rkgate_jobs_withdrawn",
+                "Requests that the engine gave up: late, in a person's way, or replaced by a newer one",
+                counters.withdrawn,
+            ),
+            (
+                "rkgate_kv_mispredicted",
+                "Runs that found something else in the KV cache than expected",
+                counters.mispredicted,
+            ),
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(count))?;
         }

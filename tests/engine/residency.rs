@@ -72,6 +72,20 @@ async fn an_idle_model_is_unloaded_and_loaded_again_for_the_next_job() {
 }
 
 #[tokio::test]
+async fn a_pinned_model_is_there_from_the_start_and_stays() {
+    let bench = Bench::new().with(|settings| settings.idle_unload = Duration::from_millis(200));
+    let manifest = bench.model_dir("minicpm4-0.5b").join("model.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap_or_default();
+    std::fs::write(&manifest, format!("pin = true\n{text}")).unwrap();
+    let engine = bench.start();
+    until("preloading", || !resident(&engine).is_empty()).await;
+    use_model(&engine, "qwen3-0.6b").await;
+    until("unloading", || engine.status().workers.len() == 1).await;
+    assert_eq!(resident(&engine), ["minicpm4-0.5b"]);
+    assert_eq!(engine.status().counters.loads, 2);
+}
+
+#[tokio::test]
 async fn workers_end_with_the_engine() {
     let bench = Bench::new();
     let engine = bench.start();

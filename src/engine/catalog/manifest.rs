@@ -36,6 +36,9 @@ pub struct Manifest {
     pub sampling: ManifestSampling,
     /// First IOMMU domain of the model's weights; otherwise the engine chooses one with room.
     pub domain: Option<i32>,
+    /// Load the model at start and keep it: idleness does not unload it, and it goes last when room is needed.
+    #[serde(default)]
+    pub pin: bool,
     /// Leave the embedding table on disk: less memory, a small cost per token. On unless set.
     pub embed_flash: Option<bool>,
     /// Processors that the runtime may use, bit i for CPU i; otherwise the big cores.

@@ -39,16 +39,12 @@ impl Schedule {
         if self.models.loading().is_some() {
             return;
         }
-        let Some(next) = self.next(now, |_| true) else {
+        let next = self.next(now, |_| true);
+        let wanted = next.and_then(|job| Some((job, self.jobs.get(&job)?.model)));
+        let Some((next, model)) = wanted.filter(|(_, model)| !self.models.is_loaded(*model)) else {
+            self.load_missing();
             return;
         };
-        let Some(entry) = self.jobs.get(&next) else {
-            return;
-        };
-        let model = entry.model;
-        if self.models.is_loaded(model) {
-            return;
-        }
         let busy = self.npu.as_ref().map(|turn| turn.model);
         match self.models.room(model, busy) {
             Room::Free { domain, unload } => {
@@ -57,11 +53,24 @@ impl Schedule {
                     model,
                     domain,
                     unload,
-                    job: next,
+                    job: Some(next),
                 });
             }
             // The model in its way is running.
             Room::Busy => self.preempt_for(next, now),
+        }
+    }
+
+    /// Loads a model that is to be there although nobody asks for it.
+    fn load_missing(&mut self) {
+        if let Some((model, domain)) = self.models.missing() {
+            self.models.load(model, domain, &[]);
+            self.actions.push(Action::Load {
+                model,
+                domain,
+                unload: Vec::new(),
+                job: None,
+            });
         }
     }
 

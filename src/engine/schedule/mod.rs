@@ -56,8 +56,8 @@ pub(super) enum Action {
         model: ModelIndex,
         domain: Domain,
         unload: Vec<ModelIndex>,
-        /// The job that caused it.
-        job: JobId,
+        /// The job that caused it, if one did.
+        job: Option<JobId>,
     },
     /// Give up this job; it is forgotten already.
     Withdraw {
@@ -261,7 +261,7 @@ impl Schedule {
 
     /// A model could not be loaded. All jobs that wait for it, which are forgotten.
     pub(super) fn load_failed(&mut self, model: ModelIndex, now: Time) -> Vec<JobId> {
-        self.models.lost(model);
+        self.models.failed(model);
         let waiting: Vec<JobId> = self
             .jobs
             .iter()

@@ -19,7 +19,7 @@ pub(in crate::engine) struct ModelTable {
     pub(in crate::engine) memory: u64,
     /// The domain to load it into, where that is not to be chosen here.
     pub(in crate::engine) domain: Option<Domain>,
-    /// Whether it goes last when room is needed.
+    /// Whether it is loaded without being asked for, where there is room, and goes last when room is needed.
     pub(in crate::engine) pinned: bool,
 }
 
@@ -46,6 +46,8 @@ pub(super) struct Models {
 struct Model {
     table: ModelTable,
     state: State,
+    /// Whether the last attempt to load it has failed.
+    given_up: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,6 +68,7 @@ impl Models {
         let models = tables.into_iter().map(|table| Model {
             table,
             state: State::Absent,
+            given_up: false,
         });
         Self {
             models: models.collect(),
@@ -86,6 +89,28 @@ impl Models {
             .iter()
             .position(|model| matches!(model.state, State::Loading { .. }))
             .map(ModelIndex)
+    }
+
+    /// A model that is to be there and is not, and the domain in which it has room now.
+    pub(super) fn missing(&self) -> Option<(ModelIndex, Domain)> {
+        (0..self.models.len()).map(ModelIndex).find_map(|index| {
+            let model = self.models.get(index.0)?;
+            if !model.table.pinned || model.given_up || !matches!(model.state, State::Absent) {
+                return None;
+            }
+            match self.room(index, None) {
+                Room::Free { domain, unload } if unload.is_empty() => Some((index, domain)),
+                Room::Free { .. } | Room::Busy => None,
+            }
+        })
+    }
+
+    /// The model cannot be loaded; it is not tried again before a job asks for it.
+    pub(super) fn failed(&mut self, model: ModelIndex) {
+        self.lost(model);
+        if let Some(model) = self.models.get_mut(model.0) {
+            model.given_up = true;
+        }
     }
 
     /// How to make room for a model while a run of `busy` goes on.
@@ -146,6 +171,9 @@ impl Models {
                     used: now,
                 },
             );
+            if let Some(model) = self.models.get_mut(model.0) {
+                model.given_up = false;
+            }
         }
     }
 

@@ -396,7 +396,7 @@ fn a_model_is_loaded_beside_a_run_where_there_is_room_and_after_it_where_there_i
     assert_eq!(did(&mut narrow), [Action::Abort(1)]);
     narrow.ended(1, Ended::Aborted, Time::ZERO);
     assert!(
-        matches!(did(&mut narrow)[..], [Action::Load { model: SMALL, job: 3, ref unload, .. }] if *unload == [BIG])
+        matches!(did(&mut narrow)[..], [Action::Load { model: SMALL, job: Some(3), ref unload, .. }] if *unload == [BIG])
     );
     narrow.loaded(SMALL, GB, Time::ZERO);
     assert_eq!(did(&mut narrow), [Action::Start(3)]);
@@ -428,7 +428,7 @@ fn a_lost_worker_means_another_load_and_a_failed_load_fails_all_that_wait_for_it
         did(&mut schedule)[..],
         [Action::Load {
             model: BIG,
-            job: 1,
+            job: Some(1),
             ..
         }]
     ));
@@ -476,4 +476,35 @@ fn places_come_with_the_time_that_runs_have_taken() {
         wait: seconds(8.0),
     };
     assert_eq!(last, Action::Place { job: 4, place });
+}
+
+#[test]
+fn a_pinned_model_is_loaded_when_nobody_asks_and_where_there_is_room() {
+    let pinned = ModelTable {
+        memory: GB,
+        pinned: true,
+        ..ModelTable::default()
+    };
+    let mut schedule = Schedule::new(vec![pinned; 3], 4, 2 * GB);
+    for model in [BIG, SMALL] {
+        schedule.tick(Time::ZERO);
+        assert!(
+            matches!(did(&mut schedule)[..], [Action::Load { model: loading, job: None, .. }] if loading == model)
+        );
+        schedule.loaded(model, GB, Time::ZERO);
+    }
+    assert_eq!(did(&mut schedule), [], "there is no room for the third");
+    schedule.unloaded(SMALL, Time::ZERO);
+    assert!(matches!(
+        did(&mut schedule)[..],
+        [Action::Load { model: SMALL, .. }]
+    ));
+    assert_eq!(schedule.load_failed(SMALL, Time::ZERO), [0; 0]);
+    assert!(matches!(
+        did(&mut schedule)[..],
+        [Action::Load {
+            model: ModelIndex(2),
+            ..
+        }]
+    ));
 }

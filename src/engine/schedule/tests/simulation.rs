@@ -129,8 +129,10 @@ struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     fn new(clients: &'a [Client], room_for: u64) -> Self {
-        let model = ModelTable {
+        // The second one is to be there in any case.
+        let model = |index| ModelTable {
             memory: GB,
+            pinned: index == 1,
             ..ModelTable::default()
         };
         let mut at = Time::ZERO;
@@ -141,7 +143,7 @@ impl<'a> Engine<'a> {
         }
         Self {
             clients,
-            schedule: Schedule::new(vec![model; MODELS], LIMIT, room_for * GB),
+            schedule: Schedule::new((0..MODELS).map(model).collect(), LIMIT, room_for * GB),
             now: Time::ZERO,
             events,
             loaded: HashSet::new(),
