@@ -2,13 +2,18 @@
 
 use crate::vocabulary::Vocabulary;
 
+/// The feature that every row has.
+const SHARED: u64 = 1;
+
 /// The last hidden layer for each of `ids`, `width` values a row.
 ///
 /// A row adds up hashed features of the words so far, so that texts that share words have similar last rows. Words
-/// rather than ids: upper case and a space before a word make no difference.
+/// rather than ids: upper case and a space before a word make no difference. A part that all rows share keeps a text
+/// without words from having no direction at all.
 pub(crate) fn hidden_states(vocabulary: &Vocabulary, ids: &[i32], width: usize) -> Vec<f32> {
     let mut rows = Vec::with_capacity(ids.len() * width);
     let mut sum = vec![0.0_f32; width];
+    add(&mut sum, SHARED, 0.5);
     let mut before = 0;
     for &id in ids {
         let word = normalised(vocabulary, id);
@@ -119,6 +124,11 @@ mod tests {
         );
         assert!(cosine(&cats, &kittens) > cosine(&cats, &cars) + 0.2);
         assert_eq!(cats, last("the cat is on the mat"));
+    }
+
+    #[test]
+    fn a_text_without_words_has_a_direction() {
+        assert!(last(" \n").iter().any(|value| *value != 0.0));
     }
 
     #[test]

@@ -64,6 +64,12 @@ const QWEN3: Vocabulary = Vocabulary {
     bos: None,
     eos: "<|im_end|>",
     pad: "<|endoftext|>",
+    end: None,
+};
+/// Qwen3's embedding models are trained to read a text up to this token, whose hidden state is the embedding.
+const QWEN3_EMBEDDING: Vocabulary = Vocabulary {
+    end: Some("<|endoftext|>"),
+    ..QWEN3
 };
 const GEMMA: Vocabulary = Vocabulary {
     special: &[
@@ -79,6 +85,7 @@ const GEMMA: Vocabulary = Vocabulary {
     bos: Some("<bos>"),
     eos: "<eos>",
     pad: "<pad>",
+    end: None,
 };
 const PHI3: Vocabulary = Vocabulary {
     special: &[
@@ -93,6 +100,7 @@ const PHI3: Vocabulary = Vocabulary {
     bos: Some("<s>"),
     eos: "<|endoftext|>",
     pad: "<|endoftext|>",
+    end: None,
 };
 const MINICPM4: Vocabulary = Vocabulary {
     special: &["<s>", "</s>", "<|im_start|>", "<|im_end|>"],
@@ -100,6 +108,7 @@ const MINICPM4: Vocabulary = Vocabulary {
     bos: Some("<s>"),
     eos: "<|im_end|>",
     pad: "</s>",
+    end: None,
 };
 
 /// The longest context that a converter bakes in.
@@ -242,6 +251,19 @@ pub const MODELS: &[Shipped] = &[
         weights_mb: 2709,
         kv_bytes: 61_440,
         note: "",
+        ..QWEN3_1_7B
+    },
+    Shipped {
+        file_stem: "Qwen3-Embedding-0.6B-rk3588-w8a8",
+        context: 4_096,
+        vocabulary: QWEN3_EMBEDDING,
+        name: "Qwen3-Embedding-0.6B",
+        thinking: false,
+        embedding: 1024,
+        row: ("Qwen3", "0.6B"),
+        size_bytes: 940_000_000,
+        weights_mb: 791,
+        note: "The benchmark has no row of this model. Qwen3 0.6B is the same network, trained for something else.",
         ..QWEN3_1_7B
     },
 ];

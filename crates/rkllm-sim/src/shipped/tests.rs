@@ -104,6 +104,19 @@ fn control_tokens_are_one_id_and_only_those_of_markup_are_hidden() {
 }
 
 #[test]
+fn an_embedding_model_reads_every_text_up_to_an_end_token() {
+    let embedding = MODELS
+        .iter()
+        .find(|model| model.file_stem.contains("Embedding"))
+        .unwrap();
+    let tokenizer = tokenizer(embedding);
+    let with_end = tokenizer.encode_fast("some words", true).unwrap();
+    let end = tokenizer.token_to_id("<|endoftext|>").unwrap();
+    let expected = [ids(&tokenizer, "some words"), vec![end]].concat();
+    assert_eq!(with_end.get_ids(), expected);
+}
+
+#[test]
 fn counts_come_near_those_of_real_models() {
     let tokenizer = tokenizer(&MODELS[0]);
     let english = "A proxy server sits between a client and the servers that it wants to reach. It passes \

@@ -21,6 +21,8 @@ pub(crate) struct Vocabulary {
     pub(crate) bos: Option<&'static str>,
     pub(crate) eos: &'static str,
     pub(crate) pad: &'static str,
+    /// What the tokenizer puts behind every text, as those of embedding models do.
+    pub(crate) end: Option<&'static str>,
 }
 
 impl Vocabulary {
@@ -61,7 +63,7 @@ impl Vocabulary {
                 {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": false},
                 byte_level,
             ]},
-            "post_processor": byte_level,
+            "post_processor": self.post_processor(&byte_level, first),
             "decoder": byte_level,
             "model": {
                 "type": "BPE",
@@ -77,6 +79,25 @@ impl Vocabulary {
             },
         });
         file.to_string()
+    }
+
+    /// What happens to the ids of a text; `first` is the id of the first added token.
+    fn post_processor(&self, byte_level: &Value, first: usize) -> Value {
+        let end = self
+            .added()
+            .zip(first..)
+            .find(|((content, _), _)| Some(*content) == self.end);
+        let Some(((end, _), id)) = end else {
+            return byte_level.clone();
+        };
+        let text = |name: &str, kind: u8| json!({"Sequence": {"id": name, "type_id": kind}});
+        let token = |kind: u8| json!({"SpecialToken": {"id": end, "type_id": kind}});
+        json!({"type": "Sequence", "processors": [byte_level, {
+            "type": "TemplateProcessing",
+            "single": [text("A", 0), token(0)],
+            "pair": [text("A", 0), token(0), text("B", 1), token(1)],
+            "special_tokens": {end: {"id": end, "ids": [id], "tokens": [end]}},
+        }]})
     }
 
     /// The `tokenizer_config.json` beside it.
