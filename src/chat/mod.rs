@@ -4,9 +4,12 @@
 //! understand survives in the `extra` maps, so that a request can be written out again without loss.
 
 pub mod answer;
+mod passage;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use passage::Passage;
 
 /// A chat request: what a client asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -12,7 +12,7 @@ use crate::{
     config::Loaded,
     console,
     doctor::runtime,
-    engine::{ModelCard, catalog_of},
+    engine::{ModelCard, ModelKind, catalog_of},
     telemetry::board::Board,
 };
 
@@ -51,13 +51,13 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
 
 fn print(out: &mut impl Write, models: &[ModelCard]) -> io::Result<()> {
     let header = [
-        "MODEL", "FAMILY", "SIZE", "QUANT", "CONTEXT", "RAM", "PREFILL", "DECODE",
+        "MODEL", "KIND", "FAMILY", "SIZE", "QUANT", "CONTEXT", "RAM", "PREFILL", "DECODE",
     ]
     .map(str::to_owned);
-    let rows: Vec<[String; 8]> = std::iter::once(header)
+    let rows: Vec<[String; 9]> = std::iter::once(header)
         .chain(models.iter().map(row))
         .collect();
-    let widths: Vec<usize> = (0..8)
+    let widths: Vec<usize> = (0..9)
         .map(|n| {
             rows.iter()
                 .filter_map(|row| row.get(n))
@@ -83,7 +83,7 @@ fn print(out: &mut impl Write, models: &[ModelCard]) -> io::Result<()> {
 }
 
 /// Unknown values are `?`.
-fn row(model: &ModelCard) -> [String; 8] {
+fn row(model: &ModelCard) -> [String; 9] {
     let or_unknown = |text: &Option<String>| text.clone().unwrap_or_else(|| "?".to_owned());
     let speed = |speed: Option<f64>| {
         speed.map_or_else(|| "?".to_owned(), |speed| format!("{speed:.1} tok/s"))
@@ -91,12 +91,17 @@ fn row(model: &ModelCard) -> [String; 8] {
     let expectation = model.expectation.as_ref();
     [
         model.id.clone(),
+        model.kind.as_str().to_owned(),
         model.family.clone(),
         or_unknown(&model.size),
         or_unknown(&model.quantisation),
         model.context_or_default().to_string(),
         format!("{} MiB", model.expected_memory() >> 20),
         speed(expectation.map(|expect| expect.prefill)),
-        speed(expectation.map(|expect| expect.decode)),
+        match model.kind {
+            ModelKind::Text => speed(expectation.map(|expect| expect.decode)),
+            // What writes no text has no speed of writing.
+            ModelKind::Embedding => "-".to_owned(),
+        },
     ]
 }

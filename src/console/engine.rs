@@ -7,13 +7,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::engine::ModelCard;
+use crate::engine::{ModelCard, ModelKind};
 
 /// A model of the embedded engine.
 #[derive(Debug, Serialize)]
 struct Model<'a> {
     id: &'a str,
     name: &'a str,
+    kind: ModelKind,
     path: String,
     family: &'a str,
     size: Option<&'a str>,
@@ -30,6 +31,7 @@ impl<'a> From<&'a ModelCard> for Model<'a> {
         Self {
             id: &card.id,
             name: &card.name,
+            kind: card.kind,
             path: card.path.display().to_string(),
             family: &card.family,
             size: card.size.as_deref(),

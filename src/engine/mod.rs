@@ -79,6 +79,8 @@ pub enum Prompt {
     Chat(Arc<chat::Request>),
     /// Raw text, tokenised as it is (`/v1/completions`).
     Text(String),
+    /// What an embedding is wanted of; for models whose [`ModelCard::kind`] is [`ModelKind::Embedding`].
+    Embed(chat::Passage),
 }
 
 /// A job that passed its context check and stands in the queue. Dropping it cancels the job in every phase.
@@ -119,6 +121,9 @@ pub enum Progress {
         /// Tokens that this piece stands for.
         tokens: u32,
     },
+    /// The embedding, all that such a job gives: as many values as the model's last layer is wide, of length 1
+    /// together.
+    Embedding(Vec<f32>),
     /// The run has ended well.
     Done(Completion),
     /// The run has failed; text sent before stands.
@@ -167,7 +172,7 @@ mod supervisor;
 mod turn;
 pub mod worker;
 
-pub use catalog::ModelCard;
+pub use catalog::{ModelCard, ModelKind};
 pub use error::{EngineError, Withdrawal};
 pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::sampling::Values;
+use crate::chat;
 
 /// Longest message in bytes. A request body is limited to about this by the gateway.
 const MAX_MESSAGE: usize = 64 << 20;
@@ -81,6 +82,8 @@ pub(super) enum WirePrompt {
     Chat(Vec<u8>),
     /// Raw text.
     Text(String),
+    /// What an embedding is wanted of.
+    Embed(chat::Passage),
 }
 
 /// How to load the model.
@@ -118,6 +121,8 @@ pub(super) enum FromWorker {
         text: String,
         tokens: u32,
     },
+    /// The embedding, before the end of a run that has one.
+    Embedding { job: JobId, vector: Vec<f32> },
     /// The run has ended.
     Finished {
         job: JobId,

@@ -98,6 +98,7 @@ impl Scheduler {
             return Err(EngineError::ShuttingDown);
         }
         let (model, slot) = self.find(&job.model)?;
+        slot.card.check_kind(&job.prompt)?;
         self.queue.check_room(&job.queue)?;
         let claim = slot.claim();
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
@@ -109,6 +110,7 @@ impl Scheduler {
                 (WirePrompt::Chat(json), request.thinking)
             }
             Prompt::Text(text) => (WirePrompt::Text(text.clone()), Some(false)),
+            Prompt::Embed(passage) => (WirePrompt::Embed(passage.clone()), Some(false)),
         };
         let (worker, prepared) = self.prepare(&slot, id, &prompt).await?;
         let room = room(&slot, prepared).inspect_err(|_| worker.forget(id))?;

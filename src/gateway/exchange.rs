@@ -13,6 +13,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::{
     failure::{Failure, words},
     observe::Record,
+    route::Call,
 };
 use crate::{policy::Class, wire::openai::write_error};
 
@@ -82,6 +83,15 @@ impl Exchange {
             model: None,
             allowed_origin: None,
             record: Record::default(),
+        }
+    }
+
+    /// What the request is for, as answers, logs and metrics tell it.
+    pub(super) fn purpose(&self) -> &'static str {
+        match self.record.call {
+            // Rules speak of conversations only.
+            Some(Call::Embeddings) => "embeddings",
+            Some(Call::Chat | Call::Completion) | None => self.class.as_str(),
         }
     }
 
@@ -233,7 +243,7 @@ impl Exchange {
         set(
             header,
             "x-rkgate-class",
-            HeaderValue::from_static(self.class.as_str()),
+            HeaderValue::from_static(self.purpose()),
         );
         set(
             header,

@@ -44,7 +44,9 @@ pub(super) enum Failure {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// No such path.
-    #[error("there is no {0}; the API is at /v1/chat/completions, /v1/completions and /v1/models")]
+    #[error(
+        "there is no {0}; the API is at /v1/chat/completions, /v1/completions, /v1/embeddings and /v1/models"
+    )]
     NoSuchPath(String),
     /// The path does not take this method.
     #[error("this path takes {allow} only")]
@@ -62,6 +64,18 @@ pub(super) enum Failure {
         model: String,
         /// The names that would have worked.
         known: String,
+    },
+    /// One of the inputs to be embedded is longer than the model can read.
+    #[error(
+        "input[{index}] is {tokens} tokens long, but this model reads {limit} at most; cut the text into shorter pieces (in Open WebUI: Admin Panel > Settings > Documents > Chunk Size)"
+    )]
+    InputTooLong {
+        /// Which input, from 0.
+        index: usize,
+        /// Its length.
+        tokens: u32,
+        /// The longest that would fit.
+        limit: u32,
     },
     /// A rule refuses the request, in these words.
     #[error("{0}")]
@@ -155,6 +169,9 @@ impl Failure {
                     .code("model_not_found")
                     .param("model")
             }
+            Self::InputTooLong { .. } => Verdict::new(StatusCode::BAD_REQUEST, INVALID, Client)
+                .code("context_length_exceeded")
+                .param("input"),
             Self::Denied(_) => {
                 Verdict::new(StatusCode::FORBIDDEN, INVALID, Client).code("denied_by_policy")
             }

@@ -200,16 +200,15 @@ impl Gateway {
         match destination {
             Destination::Engine(card) => {
                 exchange.model = Some(card.id.clone());
-                let Some(decided) = decided? else {
-                    return Err(Failure::Engine(EngineError::Unsupported(format!(
-                        "the model `{}` writes text; it gives no embeddings",
-                        card.id
-                    ))));
-                };
-                // A body of many megabytes must not stay for as long as the answer takes.
-                drop(body);
                 observe::decided(exchange);
-                local::answer(self, card, decided, set, exchange).await
+                match decided? {
+                    Some(decided) => {
+                        // A body of many megabytes must not stay for as long as the answer takes.
+                        drop(body);
+                        local::answer(self, card, decided, set, exchange).await
+                    }
+                    None => local::embed(self, card, body, exchange).await,
+                }
             }
             Destination::Upstream { upstream, alias } => {
                 exchange.model = alias

@@ -202,6 +202,9 @@ fn describe(card: &ModelCard) -> Model {
     model
         .extra
         .insert("name".to_owned(), card.name.as_str().into());
+    model
+        .extra
+        .insert("kind".to_owned(), card.kind.as_str().into());
     model.extra.insert(
         "context_length".to_owned(),
         card.context_or_default().into(),

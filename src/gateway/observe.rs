@@ -104,7 +104,7 @@ pub(super) fn began(exchange: &mut Exchange, activity: &Arc<Activity>) {
     let present = WEBUI_HEADERS
         .into_iter()
         .filter(|name| headers.contains_key(*name));
-    let ticket = activity.begin(&exchange.id, exchange.class.as_str(), present.collect());
+    let ticket = activity.begin(&exchange.id, exchange.purpose(), present.collect());
     exchange.record.ticket = Some(ticket);
 }
 
@@ -113,7 +113,7 @@ pub(super) fn decided(exchange: &Exchange) {
     let record = &exchange.record;
     record.show(|ticket| {
         ticket.decided(
-            exchange.class.as_str(),
+            exchange.purpose(),
             record.provider(),
             exchange.model.as_deref(),
         );
@@ -130,6 +130,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
         (_, None) => verdict.map_or(CLIENT_CLOSED_REQUEST, |verdict| verdict.status.as_u16()),
     };
     tell(exchange, status, duration, failure);
+    let class = exchange.purpose();
     let record = &mut exchange.record;
     let first_token = record
         .first_token
@@ -162,7 +163,8 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
     let operation = match record.call {
         Some(Call::Chat) => Operation::Chat,
         Some(Call::Completion) => Operation::TextCompletion,
-        Some(Call::Embeddings) | None => return,
+        Some(Call::Embeddings) => Operation::Embeddings,
+        None => return,
     };
     let provider = record.provider();
     let per_token = record
@@ -176,7 +178,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
             Some(duration.saturating_sub(first_token) / further)
         });
     metrics.request(&RequestRecord {
-        class: exchange.class.as_str(),
+        class,
         model: exchange.model.as_deref().unwrap_or_default(),
         provider,
         operation,
@@ -194,7 +196,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
 
 fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&Failure>) {
     let span = Span::current();
-    span.record("class", exchange.class.as_str());
+    span.record("class", exchange.purpose());
     if let Some(model) = &exchange.model {
         span.record("model", model);
     }

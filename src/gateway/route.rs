@@ -26,7 +26,7 @@ pub(super) enum Call {
     Chat,
     /// `/v1/completions`.
     Completion,
-    /// `/v1/embeddings`, which only upstreams answer.
+    /// `/v1/embeddings`.
     Embeddings,
 }
 

@@ -55,6 +55,8 @@ pub enum Operation {
     Chat,
     /// `/v1/completions`.
     TextCompletion,
+    /// `/v1/embeddings`.
+    Embeddings,
 }
 
 impl EncodeLabelValue for Operation {
@@ -62,6 +64,7 @@ impl EncodeLabelValue for Operation {
         match self {
             Self::Chat => "chat",
             Self::TextCompletion => "text_completion",
+            Self::Embeddings => "embeddings",
         }
         .encode(encoder)
     }

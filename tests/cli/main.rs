@@ -137,11 +137,11 @@ fn models_are_listed_for_people_and_programs() {
     let output = rkgate(dir.path(), &["models"]);
     let table = text(&output.stdout);
     assert!(
-        table.starts_with("MODEL       FAMILY  SIZE  QUANT  CONTEXT"),
+        table.starts_with("MODEL       KIND  FAMILY  SIZE  QUANT  CONTEXT"),
         "{table}"
     );
     assert!(
-        table.contains("\nqwen3-1.7b  Qwen3   1.7B  w8a8   4096 "),
+        table.contains("\nqwen3-1.7b  text  Qwen3   1.7B  w8a8   4096 "),
         "{table}"
     );
     assert!(

@@ -131,6 +131,7 @@ pub(crate) struct Outcome {
     pub(crate) held: Option<u32>,
     pub(crate) text: String,
     pub(crate) piece_tokens: u32,
+    pub(crate) vector: Option<Vec<f32>>,
     pub(crate) done: Option<Completion>,
     pub(crate) failed: Option<EngineError>,
 }
@@ -138,6 +139,12 @@ pub(crate) struct Outcome {
 impl Outcome {
     pub(crate) fn completion(&self) -> Completion {
         self.done.unwrap_or_else(|| panic!("not done: {self:?}"))
+    }
+
+    pub(crate) fn vector(&self) -> &[f32] {
+        self.vector
+            .as_ref()
+            .unwrap_or_else(|| panic!("no embedding: {self:?}"))
     }
 
     pub(crate) fn error(&self) -> &EngineError {
@@ -163,6 +170,7 @@ pub(crate) async fn follow(mut run: Run) -> Outcome {
                 outcome.text.push_str(&text);
                 outcome.piece_tokens += tokens;
             }
+            Progress::Embedding(vector) => outcome.vector = Some(vector),
             Progress::Done(completion) => outcome.done = Some(completion),
             Progress::Failed(error) => outcome.failed = Some(error),
         }

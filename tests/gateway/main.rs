@@ -10,6 +10,7 @@
 #[path = "../kit/mod.rs"]
 mod kit;
 
+mod embeddings;
 mod local;
 mod policy;
 mod policy_upstream;

@@ -45,7 +45,7 @@ fn title() -> String {
 fn prompt(submission: &Submission) -> Request {
     match &submission.job.prompt {
         Prompt::Chat(request) => (**request).clone(),
-        Prompt::Text(text) => panic!("no chat but {text}"),
+        other @ (Prompt::Text(_) | Prompt::Embed(_)) => panic!("no chat but {other:?}"),
     }
 }
 

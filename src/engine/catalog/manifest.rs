@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::ModelKind;
 use crate::{chat, engine::sampling::Values};
 
 /// The contents of `model.toml`. Every key is optional.
@@ -24,6 +25,8 @@ pub struct Manifest {
     pub chip: Option<String>,
     /// Context limit in tokens, as given at conversion (`max_context`).
     pub context: Option<u32>,
+    /// What the model makes of its input.
+    pub kind: Option<ModelKind>,
     /// Whether the model reads images.
     pub vision: Option<bool>,
     /// Whether the model can think before it answers.

@@ -2,6 +2,7 @@
 
 pub mod expectation;
 mod fact;
+mod kind;
 mod kv_cache;
 pub mod manifest;
 pub mod name;
@@ -15,6 +16,7 @@ use std::{
 
 pub use expectation::Expectation;
 pub use fact::upstream_model;
+pub use kind::ModelKind;
 
 use crate::engine::sampling::{self, Values};
 use manifest::Manifest;
@@ -49,6 +51,8 @@ pub struct ModelCard {
     pub has_tokenizer: bool,
     /// Whether a chat template is there.
     pub has_template: bool,
+    /// What the model makes of its input.
+    pub kind: ModelKind,
     /// Whether the model reads images.
     pub vision: bool,
     /// Whether the model can think before it answers.

@@ -88,6 +88,14 @@ pub fn sees(family: &str) -> bool {
         .any(|word| family.contains(word))
 }
 
+/// Whether the stem of a model's file name says that it is an embedding model.
+#[must_use]
+pub fn embeds(stem: &str) -> bool {
+    stem.to_lowercase()
+        .split(['-', '_', ' '])
+        .any(|word| matches!(word, "embed" | "embedding" | "embeddings"))
+}
+
 /// Whether models of a family, in lower case, can think before they answer.
 #[must_use]
 pub fn thinks(family: &str) -> bool {
@@ -212,6 +220,18 @@ mod tests {
         ] {
             assert_eq!(parsed(stem), expected, "{stem}");
         }
+    }
+
+    #[test]
+    fn embedding_models_say_so() {
+        for stem in [
+            "Qwen3-Embedding-0.6B-rk3588-w8a8",
+            "nomic-embed-text-v1.5",
+            "some_0.6B_embeddings",
+        ] {
+            assert!(embeds(stem), "{stem}");
+        }
+        assert!(!embeds("Qwen3-0.6B-rk3588-w8a8-embedflash"));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{ModelCard, expectation, manifest, name};
+use super::{ModelCard, ModelKind, expectation, manifest, name};
 
 /// Directories below `models_dir` that are looked into.
 const DEPTH: usize = 6;
@@ -90,8 +90,13 @@ pub(super) fn card(path: &Path) -> ModelCard {
         .map_or_else(|| dir.to_path_buf(), |relative| dir.join(relative));
     let has_tokenizer = tokenizer_dir.join("tokenizer.json").is_file();
     let template = chat_template(&tokenizer_dir);
+    let kind = manifest.kind.unwrap_or(match name::embeds(&stem) {
+        true => ModelKind::Embedding,
+        false => ModelKind::Text,
+    });
     warnings.extend(tokenizer_warning(
         &tokenizer_dir,
+        kind,
         has_tokenizer,
         template.is_some(),
     ));
@@ -99,10 +104,13 @@ pub(super) fn card(path: &Path) -> ModelCard {
     let lower = family.to_lowercase();
     let vision = manifest.vision.unwrap_or_else(|| name::sees(&lower));
     let thinking = manifest.thinking.unwrap_or_else(|| {
-        template
-            .as_deref()
-            .is_some_and(|text| text.contains("<think>"))
-            || name::thinks(&lower)
+        let in_template = || {
+            template
+                .as_deref()
+                .is_some_and(|text| text.contains("<think>"))
+        };
+        // Embedding models come with the chat template of the model that they were made from.
+        kind == ModelKind::Text && (in_template() || name::thinks(&lower))
     });
     ModelCard {
         id: manifest
@@ -123,6 +131,7 @@ pub(super) fn card(path: &Path) -> ModelCard {
         context,
         has_tokenizer,
         has_template: template.is_some(),
+        kind,
         vision,
         thinking,
         file_size,
@@ -181,16 +190,25 @@ pub(crate) fn chat_template(dir: &Path) -> Option<String> {
     }
 }
 
-fn tokenizer_warning(dir: &Path, tokenizer: bool, template: bool) -> Option<String> {
+fn tokenizer_warning(
+    dir: &Path,
+    kind: ModelKind,
+    tokenizer: bool,
+    template: bool,
+) -> Option<String> {
     let dir = dir.display();
-    match (tokenizer, template) {
-        (true, true) => None,
-        (false, _) => Some(format!(
+    match (kind, tokenizer, template) {
+        (_, true, true) | (ModelKind::Embedding, true, false) => None,
+        (ModelKind::Embedding, false, _) => Some(format!(
+            "no tokenizer.json in {dir}: the runtime's own template would be read as a part of every text, so that \
+             this model gives no embeddings; copy tokenizer.json from the model's Hugging Face page"
+        )),
+        (ModelKind::Text, false, _) => Some(format!(
             "no tokenizer.json in {dir}: the runtime's own template is used, so that only the last user message \
              reaches the model, nothing is known of the prompt's length before the run, and control tokens in user \
              text are not escaped; copy tokenizer.json and tokenizer_config.json from the model's Hugging Face page"
         )),
-        (true, false) => Some(format!(
+        (ModelKind::Text, true, false) => Some(format!(
             "no chat template in {dir}: chats go through the runtime's own template, so that only the last user \
              message reaches the model; copy tokenizer_config.json or chat_template.jinja from the model's Hugging \
              Face page"

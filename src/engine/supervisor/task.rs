@@ -196,6 +196,11 @@ impl Task {
                     running.tell(Progress::Piece { text, tokens });
                 }
             }
+            FromWorker::Embedding { job, vector } => {
+                if let Some(running) = self.running_job(job) {
+                    running.tell(Progress::Embedding(vector));
+                }
+            }
             FromWorker::Finished { job, result } => {
                 if let Some(running) = self.running.take_if(|running| running.command.job == job) {
                     self.finish(running, result);

@@ -70,9 +70,18 @@ struct Shared {
     kv: Mutex<Vec<u32>>,
 }
 
-/// A prompt that stands ready.
+/// What stands ready to be read.
 #[derive(Debug)]
 enum Ready {
+    /// To be answered.
+    Prompt(ReadyPrompt),
+    /// To be embedded.
+    Passage(Vec<u32>),
+}
+
+/// A prompt that stands ready.
+#[derive(Debug)]
+enum ReadyPrompt {
     /// As ids.
     Tokens(Vec<u32>),
     /// As text for the runtime's own template.
@@ -82,17 +91,24 @@ enum Ready {
     },
 }
 
+impl Ready {
+    /// How much of it the KV cache saves.
+    fn reusable(&self, kv: &[u32]) -> u32 {
+        match self {
+            Self::Prompt(ReadyPrompt::Tokens(ids)) => reusable(kv, ids),
+            // The text's ids are not known, and of a passage every row is computed.
+            Self::Prompt(ReadyPrompt::Text { .. }) | Self::Passage(_) => 0,
+        }
+    }
+}
+
 impl Shared {
     /// How much of each prompt that stands ready the KV cache holds.
     fn reusable(&self) -> Vec<(JobId, u32)> {
         let (kv, ready) = (lock(&self.kv), lock(&self.ready));
-        let reuse = |ready: &Ready| match ready {
-            Ready::Tokens(ids) => reusable(&kv, ids),
-            Ready::Text { .. } => 0,
-        };
         ready
             .iter()
-            .map(|(job, ready)| (*job, reuse(ready)))
+            .map(|(job, ready)| (*job, ready.reusable(&kv)))
             .collect()
     }
 
@@ -311,16 +327,16 @@ fn tokenise(
         let result = catch_unwind(AssertUnwindSafe(|| ready(tokenizer.as_ref(), prompt)))
             .unwrap_or_else(|_| Err("the tokenizer failed on this prompt".to_owned()))
             .map(|(mut ready, thinking_opened)| {
-                if let Ready::Tokens(ids) = &mut ready {
+                if let Ready::Prompt(ReadyPrompt::Tokens(ids)) = &mut ready {
                     ids.extend(answer);
                 }
-                let (tokens, reuse) = match &ready {
-                    Ready::Tokens(ids) => (
-                        u32::try_from(ids.len()).ok(),
-                        reusable(&lock(&shared.kv), ids),
-                    ),
-                    Ready::Text { .. } => (None, 0),
+                let tokens = match &ready {
+                    Ready::Prompt(ReadyPrompt::Tokens(ids)) | Ready::Passage(ids) => {
+                        u32::try_from(ids.len()).ok()
+                    }
+                    Ready::Prompt(ReadyPrompt::Text { .. }) => None,
                 };
+                let reuse = ready.reusable(&lock(&shared.kv));
                 lock(&shared.ready).insert(job, ready);
                 Prepared {
                     tokens,
@@ -342,21 +358,29 @@ fn ready(tokenizer: Option<&ModelTokenizer>, prompt: WirePrompt) -> Result<(Read
                 tokenizer.and_then(|both| Some((both, both.template.as_ref()?)))
             {
                 let rendered = prepare::chat(tokenizer, template, &request)?;
-                Ok((Ready::Tokens(rendered.ids), rendered.thinking_opened))
+                let ids = ReadyPrompt::Tokens(rendered.ids);
+                Ok((Ready::Prompt(ids), rendered.thinking_opened))
             } else {
-                let text = prepare::last_user_message(&request)?;
-                Ok((
-                    Ready::Text {
-                        text,
-                        thinking: request.thinking,
-                    },
-                    false,
-                ))
+                let text = ReadyPrompt::Text {
+                    text: prepare::last_user_message(&request)?,
+                    thinking: request.thinking,
+                };
+                Ok((Ready::Prompt(text), false))
             }
         }
         (WirePrompt::Text(text), Some(tokenizer)) => {
-            Ok((Ready::Tokens(tokenizer.encode_text(&text)?), false))
+            let ids = ReadyPrompt::Tokens(tokenizer.encode_text(&text)?);
+            Ok((Ready::Prompt(ids), false))
         }
+        (WirePrompt::Embed(passage), Some(tokenizer)) => {
+            let ids = prepare::passage(tokenizer, passage)?;
+            Ok((Ready::Passage(ids), false))
+        }
+        (WirePrompt::Embed(_), None) => Err(
+            "this model has no tokenizer.json, so that a text cannot be read as it is; copy tokenizer.json beside \
+             the model"
+                .to_owned(),
+        ),
         (WirePrompt::Text(_), None) => Err(
             "this model has no tokenizer.json, so that raw text cannot be run as it is; \
              use a chat request, or copy tokenizer.json beside the model"

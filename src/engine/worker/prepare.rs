@@ -7,7 +7,7 @@ use super::{
     template::Template,
     tokenizer::ModelTokenizer,
 };
-use crate::chat::{Content, Message, Part, Request, Role, ToolChoice};
+use crate::chat::{Content, Message, Part, Passage, Request, Role, ToolChoice};
 
 const THINK: &str = "<think>";
 const END_OF_THINK: &str = "</think>";
@@ -161,6 +161,32 @@ pub(super) fn last_user_message(request: &Request) -> Result<String, String> {
     )?;
     refuse_images(&last.content)?;
     Ok(last.content.text().into_owned())
+}
+
+/// The ids of what an embedding is wanted of.
+///
+/// # Errors
+/// Text, if there is nothing to read, or ids that the model does not know.
+pub(super) fn passage(tokenizer: &ModelTokenizer, passage: Passage) -> Result<Vec<u32>, String> {
+    let ids = match passage {
+        Passage::Text(text) => {
+            let escaped = tokenizer.escaper.escape(&text, Author::Client);
+            tokenizer.encode_passage(&escaped)?
+        }
+        Passage::Tokens(ids) => match ids.iter().find(|id| !tokenizer.knows(**id)) {
+            None => ids,
+            Some(id) => {
+                return Err(format!(
+                    "the token {id} is not in this model's vocabulary; ids of another tokenizer mean nothing to it, \
+                     send text instead"
+                ));
+            }
+        },
+    };
+    if ids.is_empty() {
+        return Err("an empty input has no embedding".to_owned());
+    }
+    Ok(ids)
 }
 
 fn ends_thinking(text: &str) -> bool {

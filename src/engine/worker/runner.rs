@@ -1,5 +1,7 @@
 //! Loading the model and running it, on a thread of its own.
 
+mod embedding;
+
 use std::{
     collections::{BTreeSet, HashSet},
     num::NonZeroU32,
@@ -14,7 +16,7 @@ use rkllm::{
 };
 
 use super::{
-    Ready, Shared,
+    Ready, ReadyPrompt, Shared,
     generation::{Generation, Habits, Verdict},
     lock, note, reusable,
 };
@@ -63,7 +65,7 @@ struct Session {
 
 /// A run under way.
 struct Pass<'a> {
-    ready: &'a Ready,
+    ready: &'a ReadyPrompt,
     values: Values,
     abort: &'a AbortHandle,
     generation: Generation<'a>,
@@ -81,7 +83,7 @@ impl Pass<'_> {
     /// The ids of a stopped answer whose text has left; the half of a character would be lost when it goes on.
     fn answer_so_far(&mut self) -> Vec<u32> {
         match self.ready {
-            Ready::Tokens(_) if self.was_stopped() => self.generation.take_back(),
+            ReadyPrompt::Tokens(_) if self.was_stopped() => self.generation.take_back(),
             _ => Vec::new(),
         }
     }
@@ -158,6 +160,16 @@ impl Runner {
             .remove(&job)
             .ok_or("the prompt was not prepared")?;
         let session = session.as_mut().ok_or("the model is not loaded")?;
+        let ready = match ready {
+            Ready::Prompt(prompt) => prompt,
+            Ready::Passage(ids) => {
+                let (vector, finished) = session.embed(shared, &ids, abort)?;
+                if let Some(vector) = vector {
+                    shared.send(&FromWorker::Embedding { job, vector });
+                }
+                return Ok(finished);
+            }
+        };
         let mut emit =
             |text: String, tokens: u32| shared.send(&FromWorker::Token { job, text, tokens });
         let mut pass = Pass {
@@ -170,8 +182,8 @@ impl Runner {
             began: Instant::now(),
         };
         let predicted = match &ready {
-            Ready::Tokens(ids) => reusable(&lock(&shared.kv), ids),
-            Ready::Text { .. } => 0,
+            ReadyPrompt::Tokens(ids) => reusable(&lock(&shared.kv), ids),
+            ReadyPrompt::Text { .. } => 0,
         };
         shared.send(&FromWorker::Running {
             job,
@@ -228,7 +240,7 @@ impl Session {
         match (&outcome, pass.ready) {
             // Stopped at a token of the answer's own choice: what is in the cache is known. The runtime compares the
             // next prompt with it; should it refuse that, the model is loaded again.
-            (Ok(_), Ready::Tokens(ids)) if !aborted_by_gateway => {
+            (Ok(_), ReadyPrompt::Tokens(ids)) if !aborted_by_gateway => {
                 kv.extend_from_slice(ids);
                 kv.extend_from_slice(&pass.generation.ids);
             }
@@ -267,7 +279,7 @@ impl Session {
         };
         let ids: Vec<i32>;
         let input = match ready {
-            Ready::Tokens(prompt) => {
+            ReadyPrompt::Tokens(prompt) => {
                 ids = prompt
                     .iter()
                     .chain(&generation.ids)
@@ -275,7 +287,7 @@ impl Session {
                     .collect();
                 Input::Tokens(&ids)
             }
-            Ready::Text { text, thinking } => {
+            ReadyPrompt::Text { text, thinking } => {
                 let enable_thinking = thinking.filter(|_| capabilities.enable_thinking);
                 Input::Prompt {
                     text,
@@ -310,7 +322,7 @@ impl Session {
     fn may_have_lost_its_end_token(&self, pass: &Pass<'_>, report: &RunReport) -> bool {
         self.runtime.abi() == Abi::V1_3_0
             && !self.options.ignore_eos_token
-            && matches!(pass.ready, Ready::Tokens(_))
+            && matches!(pass.ready, ReadyPrompt::Tokens(_))
             && pass.generation.end.is_none()
             && !report.aborted
     }
@@ -320,8 +332,8 @@ impl Session {
         // After an abort the numbers may be zero.
         let perf = report.perf.filter(|perf| perf.prefill_tokens > 0);
         let prompt = match pass.ready {
-            Ready::Tokens(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
-            Ready::Text { .. } => {
+            ReadyPrompt::Tokens(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            ReadyPrompt::Text { .. } => {
                 let held = self
                     .model
                     .as_mut()

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokenizers::{AddedToken, Tokenizer};
+use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::{
     escape::{CUT, Escaper},
@@ -59,8 +59,14 @@ impl ModelTokenizer {
         if !path.is_file() {
             return Ok(None);
         }
-        let tokenizer =
+        let mut tokenizer =
             Tokenizer::from_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        // Files of embedding models may ask for both. What is too long is refused here, and nothing is shorter than
+        // it is.
+        tokenizer.with_padding(None);
+        tokenizer
+            .with_truncation(None)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
         let config = json(&dir.join("tokenizer_config.json"));
         let template = catalog::chat_template(dir).map(Template::new).transpose()?;
         let generation = json(&dir.join("generation_config.json"));
@@ -137,6 +143,29 @@ impl ModelTokenizer {
             .encode_fast(text, true)
             .map_err(|error| error.to_string())?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of text with [`CUT`] marks, with the tokens that the tokenizer puts around a text.
+    ///
+    /// # Errors
+    /// The tokenizer's own words.
+    pub(super) fn encode_passage(&self, text: &str) -> Result<Vec<u32>, String> {
+        let encode = |piece| self.tokenizer.encode_fast(piece, false);
+        let pieces: Result<Vec<Encoding>, _> = text
+            .split(CUT)
+            .filter(|piece| !piece.is_empty())
+            .map(encode)
+            .collect();
+        let whole = pieces.and_then(|pieces| {
+            self.tokenizer
+                .post_process(Encoding::merge(pieces, false), None, true)
+        });
+        Ok(whole.map_err(|error| error.to_string())?.get_ids().to_vec())
+    }
+
+    /// Whether the vocabulary has this id.
+    pub(super) fn knows(&self, id: u32) -> bool {
+        self.tokenizer.id_to_token(id).is_some()
     }
 
     /// Ids that never show in an answer: the special tokens.

@@ -126,7 +126,7 @@ fn completion(request: chat::Request) -> (Prompt, Arc<chat::Request>, Manner) {
 }
 
 /// Who asks, as far as Open WebUI's headers tell.
-fn origin(headers: &HeaderMap) -> Origin {
+pub(super) fn origin(headers: &HeaderMap) -> Origin {
     let named = |name: &str| Some(headers.get(name)?.to_str().ok()?.into());
     Origin {
         user: named("x-openwebui-user-id"),

@@ -1,6 +1,7 @@
 //! Answers from the engine: a request is run, and its pieces are encoded as they come.
 
 mod asked;
+mod embed;
 mod pieces;
 mod sse;
 
@@ -14,6 +15,7 @@ use crate::{
     wire::openai,
 };
 use asked::Manner;
+pub(super) use embed::embed;
 use pieces::{End, News, Pieces};
 use sse::{EventStream, StatusLine};
 

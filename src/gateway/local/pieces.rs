@@ -123,7 +123,7 @@ impl Pieces {
                 .without_the_engine(record)
                 .ok_or(Failure::Engine(error)),
             Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
-            None => {
+            Some(Progress::Embedding(_)) | None => {
                 tracing::error!("the engine ended a run without a result");
                 Err(Failure::Internal)
             }
@@ -202,7 +202,10 @@ fn show(progress: &Progress, ticket: &Ticket) {
         Progress::Loading => ticket.phase(Phase::Loading),
         Progress::Started(_) => ticket.phase(Phase::Running),
         Progress::Piece { tokens, .. } => ticket.tokens(*tokens),
-        Progress::Reading { .. } | Progress::Done(_) | Progress::Failed(_) => {}
+        Progress::Reading { .. }
+        | Progress::Embedding(_)
+        | Progress::Done(_)
+        | Progress::Failed(_) => {}
     }
 }
 

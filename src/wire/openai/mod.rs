@@ -1,7 +1,8 @@
-//! The OpenAI formats: chat completions, completions and the model list.
+//! The OpenAI formats: chat completions, completions, embeddings and the model list.
 
 mod body;
 mod completion;
+mod embeddings;
 mod encode;
 mod error;
 mod fields;
@@ -22,6 +23,7 @@ mod usage;
 
 pub use body::ChatBody;
 pub use completion::{CompletionRequest, decode_completion};
+pub use embeddings::{EmbeddingRequest, Encoding, decode_embeddings, embedding_list};
 pub use encode::{chat_json, encode_chat};
 pub use error::{DecodeError, ErrorBody};
 pub use models::{Model, decode_models, model_list};

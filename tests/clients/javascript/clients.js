@@ -4,6 +4,7 @@ import OpenAI from 'openai';
 
 export const CHAT_MODEL = 'qwen3-1.7b';
 export const SMALL_CONTEXT_MODEL = 'phi-3-mini';
+export const EMBEDDING_MODEL = 'qwen3-embedding-0.6b';
 
 // No client repeats a request, so that each test sees the gateway's first answer.
 const connect = (baseURL, apiKey = 'none') => new OpenAI({ baseURL, apiKey, maxRetries: 0, timeout: 30_000 });

@@ -11,6 +11,7 @@ from openai import OpenAI
 
 CHAT_MODEL = "qwen3-1.7b"
 SMALL_CONTEXT_MODEL = "phi-3-mini"
+EMBEDDING_MODEL = "qwen3-embedding-0.6b"
 ANSWER_SECONDS = 30
 
 
