@@ -117,14 +117,12 @@ def test_text_parts_are_read_as_text(client: OpenAI):
 
 
 def test_system_message_and_history_are_read(client: OpenAI):
-    history = [
-        {"role": "system", "content": "You are brief."},
-        {"role": "user", "content": "Name a colour."},
-        {"role": "assistant", "content": "Blue."},
-        {"role": "user", "content": "Another one."},
-    ]
+    # A chat without a system message gets a default one, so that leaving it out says nothing.
+    short, long = ({"role": "system", "content": f"You are a pirate{who}."} for who in ("", " from the coast of Brittany"))
+    first = {"role": "user", "content": "Name a colour."}
+    more = [{"role": "assistant", "content": "Blue."}, {"role": "user", "content": "Another one."}]
     tokens = []
-    for messages in (history[1:2], history[:2], history):
+    for messages in ([short, first], [long, first], [long, first, *more]):
         completion = client.chat.completions.create(model=CHAT_MODEL, messages=messages, max_tokens=1)
         tokens.append(completion.usage.prompt_tokens)
     assert tokens == sorted(set(tokens))
