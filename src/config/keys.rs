@@ -20,10 +20,10 @@ impl Keys {
         self.keys.is_empty()
     }
 
-    /// The SHA-256 digests of the keys.
-    #[must_use]
-    pub fn digests(&self) -> Vec<[u8; 32]> {
-        self.keys.iter().map(|(_, digest)| *digest).collect()
+    /// The keys' names, each with the SHA-256 digest of its key.
+    pub fn digests(&self) -> impl Iterator<Item = (&str, [u8; 32])> {
+        let keys = self.keys.iter();
+        keys.map(|(name, digest)| (name.as_str(), *digest))
     }
 
     /// The name of the key that was presented, if it is one of ours.

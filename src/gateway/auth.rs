@@ -1,32 +1,38 @@
 //! API keys.
 
+use std::sync::Arc;
+
 use http::HeaderMap;
 use sha2::{Digest, Sha256};
 
-/// The API keys that are let in, as SHA-256 digests.
+/// The API keys that are let in: their names, and their SHA-256 digests.
 #[derive(Clone, Default)]
-pub struct Keys(Vec<[u8; 32]>);
+pub struct Keys(Vec<(Arc<str>, [u8; 32])>);
 
 impl Keys {
-    /// Keys from the SHA-256 digests of their text.
+    /// Keys from their names and the SHA-256 digests of their text.
     #[must_use]
-    pub fn new(digests: Vec<[u8; 32]>) -> Self {
-        Self(digests)
+    pub fn new<'k>(keys: impl IntoIterator<Item = (&'k str, [u8; 32])>) -> Self {
+        let keys = keys.into_iter();
+        Self(keys.map(|(name, digest)| (name.into(), digest)).collect())
     }
 
-    /// Whether the request carries one of the keys as `Authorization: Bearer`.
-    pub(super) fn admit(&self, headers: &HeaderMap) -> bool {
-        let Some(key) = headers
-            .get(http::header::AUTHORIZATION)
-            .and_then(|value| bearer(value.as_bytes()))
-        else {
-            return false;
-        };
+    /// The name of the key that the request carries as `Authorization: Bearer`, if it is one of these.
+    pub(super) fn admit(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        let value = headers.get(http::header::AUTHORIZATION)?;
+        let key = bearer(value.as_bytes())?;
         let digest: [u8; 32] = Sha256::digest(key).into();
         // Every key is compared in full, so that the time taken tells nothing about any of them.
         self.0
             .iter()
-            .fold(false, |found, known| found | same(known, &digest))
+            .fold(None, |found, (name, known)| {
+                if same(known, &digest) {
+                    Some(name)
+                } else {
+                    found
+                }
+            })
+            .cloned()
     }
 }
 
@@ -63,12 +69,13 @@ mod tests {
 
     #[test]
     fn admits_a_known_key_only() {
-        let keys = Keys::new(vec![
-            Sha256::digest("sk-one").into(),
-            Sha256::digest("sk-two").into(),
+        let keys = Keys::new([
+            ("one", Sha256::digest("sk-one").into()),
+            ("two", Sha256::digest("sk-two").into()),
         ]);
-        assert!(keys.admit(&headers("Bearer sk-one")));
-        assert!(keys.admit(&headers("bearer  sk-two ")));
+        let name = |authorization| keys.admit(&headers(authorization));
+        assert_eq!(name("Bearer sk-one").as_deref(), Some("one"));
+        assert_eq!(name("bearer  sk-two ").as_deref(), Some("two"));
         for refused in [
             "Bearer sk-three",
             "Bearer ",
@@ -76,8 +83,8 @@ mod tests {
             "sk-one",
             "Bearer",
         ] {
-            assert!(!keys.admit(&headers(refused)), "{refused}");
+            assert_eq!(name(refused), None, "{refused}");
         }
-        assert!(!keys.admit(&HeaderMap::new()));
+        assert_eq!(keys.admit(&HeaderMap::new()), None);
     }
 }

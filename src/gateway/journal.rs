@@ -11,7 +11,7 @@ use pingora_http::ResponseHeader;
 use super::{decide::Decided, in_force::Settled};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
-    policy::Class,
+    policy::{Class, Redaction},
     promptlog::{Content, Entry, PromptLog, Record, ReplyBody, Timings},
 };
 
@@ -33,6 +33,7 @@ pub(super) struct Journal {
     /// What the client asked about thinking, where the request no longer says so.
     thinking: Option<Option<bool>>,
     reply: Option<Reply>,
+    redaction: Arc<Redaction>,
 }
 
 /// An upstream's answer as the client gets it.
@@ -63,7 +64,14 @@ pub(super) struct Ended<'a> {
 }
 
 impl Journal {
-    pub(super) fn begin(log: &Arc<PromptLog>, id: &str, headers: &HeaderMap) -> Self {
+    /// Begins with what the header tells. `key` is the name of the API key that opened the door.
+    pub(super) fn begin(
+        log: &Arc<PromptLog>,
+        id: &str,
+        key: Option<&str>,
+        headers: &HeaderMap,
+        redaction: &Arc<Redaction>,
+    ) -> Self {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let opt_out = text(OPT_OUT).is_some_and(|value| value.trim().eq_ignore_ascii_case("off"));
         let owned = |name: &str| text(name).map(str::to_owned);
@@ -72,7 +80,7 @@ impl Journal {
                 time: Utc::now().timestamp_millis(),
                 request: id.to_owned(),
                 conversation: owned("x-openwebui-chat-id"),
-                client: owned("user-agent"),
+                client: key.map(str::to_owned).or_else(|| owned("user-agent")),
                 user: owned("x-openwebui-user-id"),
                 ..Record::default()
             },
@@ -84,6 +92,7 @@ impl Journal {
             opt_out,
             thinking: None,
             reply: None,
+            redaction: Arc::clone(redaction),
         }
     }
 
@@ -169,6 +178,7 @@ impl Journal {
             mut content,
             thinking,
             reply,
+            redaction,
         } = self;
         if let Some(content) = &mut content {
             let asked = ended.settled;
@@ -201,6 +211,7 @@ impl Journal {
             }),
             thinking,
             opt_out,
+            redaction,
         });
     }
 }

@@ -139,16 +139,15 @@ impl Gateway {
     async fn answer(&self, exchange: &mut Exchange) -> Result<(), Failure> {
         let request = exchange.request();
         let allowed_origin = self.allowed_origin(request.headers.get(header::ORIGIN));
-        let admitted = self
-            .settings
-            .keys
-            .as_ref()
-            .is_none_or(|keys| keys.admit(&request.headers));
+        let keys = self.settings.keys.as_ref();
+        let key = keys.and_then(|keys| keys.admit(&request.headers));
+        let admitted = keys.is_none() || key.is_some();
         let route = Route::find(&request.method, request.uri.path());
         // The request keeps this set to its end, whatever is loaded meanwhile.
         let set = self.policy.set();
         exchange.generation = set.generation();
         exchange.allowed_origin = allowed_origin;
+        exchange.record.key = key;
         match route {
             Ok(Route::Preflight) => preflight(exchange).await,
             Ok(Route::Hello) => {
@@ -167,11 +166,11 @@ impl Gateway {
     async fn call(&self, call: Call, set: &Set, exchange: &mut Exchange) -> Result<(), Failure> {
         exchange.record.call = Some(call);
         observe::began(exchange, &self.activity);
-        exchange.record.journal = self
-            .settings
-            .log
-            .as_ref()
-            .map(|log| Journal::begin(log, &exchange.id, &exchange.request().headers));
+        exchange.record.journal = self.settings.log.as_ref().map(|log| {
+            let headers = &exchange.request().headers;
+            let key = exchange.record.key.as_deref();
+            Journal::begin(log, &exchange.id, key, headers, set.redaction())
+        });
         let Ok(_slot) = self.requests.try_acquire() else {
             return Err(Failure::Busy {
                 limit: self.settings.max_requests,

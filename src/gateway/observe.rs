@@ -25,6 +25,8 @@ use crate::{
 /// What is learnt about a request while it is answered.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    /// The name of the API key that opened the door.
+    pub(super) key: Option<Arc<str>>,
     /// The call, for requests that name a model.
     pub(super) call: Option<Call>,
     /// The upstream that answers; empty for the engine.

@@ -70,9 +70,14 @@ impl Compiled {
             .cases
             .iter()
             .flat_map(|case| case.run(&self.set))
+            .chain(
+                self.redaction_cases
+                    .iter()
+                    .filter_map(|case| case.run(&self.set.redaction)),
+            )
             .collect();
         if problems.is_empty() {
-            return Ok(self.cases.len());
+            return Ok(self.cases.len() + self.redaction_cases.len());
         }
         Err(self.warnings.with(problems))
     }

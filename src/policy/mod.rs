@@ -19,8 +19,10 @@ pub mod live;
 mod matching;
 mod model;
 mod ops;
+mod pattern;
 mod prose;
 mod record;
+mod redaction;
 mod reference;
 mod rewrite;
 mod rewriter;
@@ -39,6 +41,7 @@ pub use decision::{
     AnswerRules, Decision, Denial, JsonShape, JsonValue, Outcome, Queue, Repetition, Think,
 };
 pub use facts::{Facts, Headers, Input, ModelFact};
+pub use redaction::Redaction;
 pub use reference::reference;
 pub(crate) use rewriter::Rewriter;
 pub use set::Set;

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     AnswerRules, ByClass, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
-    Repetition, StepOutcome, Think,
+    Redaction, Repetition, StepOutcome, Think,
     matching::{Condition, Glob, PhraseId, Phrases, Signals},
     ops::{Description, Operation},
     sample::{Limits, Profile},
@@ -18,6 +18,7 @@ pub struct Set {
     pub(super) phrases: Phrases,
     pub(super) rules: Rules,
     pub(super) policies: Policies,
+    pub(super) redaction: Arc<Redaction>,
 }
 
 impl Set {
@@ -29,6 +30,12 @@ impl Set {
     #[must_use]
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// What a log must not keep of requests and answers.
+    #[must_use]
+    pub fn redaction(&self) -> &Arc<Redaction> {
+        &self.redaction
     }
 }
 

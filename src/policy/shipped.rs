@@ -31,6 +31,10 @@ const RULES: &[Shipped] = &[
     ),
     ("60-tasks.toml", include_str!("../../rules/60-tasks.toml")),
     ("70-agents.toml", include_str!("../../rules/70-agents.toml")),
+    (
+        "80-redaction.toml",
+        include_str!("../../rules/80-redaction.toml"),
+    ),
 ];
 
 /// The shipped policy files.

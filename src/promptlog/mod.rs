@@ -25,7 +25,7 @@ pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};
 pub use record::{Content, Kept, Record, Summary, Timings};
 pub use stats::{Group, Quantiles};
-pub use status::{Health, Status};
+pub use status::{FailureKind, Health, Status};
 pub use store::{Limits, StoreError};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::Ordering,
         mpsc::{self, SyncSender},
     },
     time::Duration,
@@ -17,7 +17,7 @@ use super::{
     status::Board,
     writer::{self, Writer},
 };
-use crate::config::Content;
+use crate::{config::Content, policy::Redaction};
 
 /// Records that may wait for the writer, at a few hundred bytes each.
 const MOST_RECORDS: usize = 8192;
@@ -54,6 +54,8 @@ pub struct Entry {
     pub thinking: Option<Option<bool>>,
     /// Whether the request asked not to be logged.
     pub opt_out: bool,
+    /// What is left out of it in mode `redacted`.
+    pub redaction: Arc<Redaction>,
 }
 
 pub(super) enum Message {
@@ -66,8 +68,6 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub struct PromptLog {
     sender: SyncSender<Message>,
-    /// Bytes of content that wait.
-    held: Arc<AtomicUsize>,
     board: Arc<Board>,
     written: broadcast::Sender<Arc<Summary>>,
     settings: Settings,
@@ -81,20 +81,12 @@ impl PromptLog {
     /// When the system gives no thread.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(MOST_RECORDS);
-        let held = Arc::new(AtomicUsize::new(0));
         let board = Arc::new(Board::new(settings.path.clone()));
         let (written, _) = broadcast::channel(BEHIND);
-        let writer = Writer::new(
-            settings.clone(),
-            receiver,
-            held.clone(),
-            board.clone(),
-            written.clone(),
-        );
+        let writer = Writer::new(settings.clone(), receiver, board.clone(), written.clone());
         writer::start(writer)?;
         Ok(Self {
             sender,
-            held,
             board,
             written,
             settings,
@@ -119,20 +111,23 @@ impl PromptLog {
         if let Some(kept) = without {
             entry.strip(kept);
         }
+        let board = &*self.board;
         let weight = entry.weight();
-        if weight > 0 && self.held.fetch_add(weight, Ordering::Relaxed) + weight > MOST_CONTENT {
-            self.held.fetch_sub(weight, Ordering::Relaxed);
-            self.board.content_dropped.fetch_add(1, Ordering::Relaxed);
+        if weight > 0 && board.held.fetch_add(weight, Ordering::Relaxed) + weight > MOST_CONTENT {
+            board.held.fetch_sub(weight, Ordering::Relaxed);
+            board.content_dropped.fetch_add(1, Ordering::Relaxed);
             entry.strip(Kept::Dropped);
         }
         let weight = entry.weight();
+        board.waiting.fetch_add(1, Ordering::Relaxed);
         if self
             .sender
             .try_send(Message::Entry(Box::new(entry)))
             .is_err()
         {
-            self.held.fetch_sub(weight, Ordering::Relaxed);
-            self.board.lost.fetch_add(1, Ordering::Relaxed);
+            board.held.fetch_sub(weight, Ordering::Relaxed);
+            board.waiting.fetch_sub(1, Ordering::Relaxed);
+            board.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 

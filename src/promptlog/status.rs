@@ -4,11 +4,14 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
 };
 
+use rusqlite::ErrorCode;
 use serde::Serialize;
+
+use super::StoreError;
 
 /// Whether records are being written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -20,9 +23,76 @@ pub enum Health {
     Stopped {
         /// Since when, in milliseconds since 1970.
         since: i64,
+        /// What kind of failure it is.
+        failure: FailureKind,
         /// Why.
         reason: String,
     },
+}
+
+/// Why nothing can be written, as far as a metric's label may tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The disk, or the file's quota, is full.
+    DiskFull,
+    /// The file or its directory cannot be opened or written to.
+    NoAccess,
+    /// The disk fails, or the file may not grow.
+    Io,
+    /// Another process holds the database.
+    Busy,
+    /// The file is no prompt log, a later version's, or damaged.
+    Unusable,
+    /// Anything else.
+    Other,
+}
+
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] = [
+        Self::DiskFull,
+        Self::NoAccess,
+        Self::Io,
+        Self::Busy,
+        Self::Unusable,
+        Self::Other,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::DiskFull => "disk_full",
+            Self::NoAccess => "no_access",
+            Self::Io => "io",
+            Self::Busy => "busy",
+            Self::Unusable => "unusable",
+            Self::Other => "other",
+        }
+    }
+}
+
+impl From<&StoreError> for FailureKind {
+    fn from(error: &StoreError) -> Self {
+        let code = match error {
+            StoreError::File { .. } => return Self::NoAccess,
+            StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Damaged { .. } => {
+                return Self::Unusable;
+            }
+            StoreError::Database { source, .. } => source.sqlite_error_code(),
+        };
+        match code {
+            Some(ErrorCode::DiskFull) => Self::DiskFull,
+            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly) => {
+                Self::NoAccess
+            }
+            Some(ErrorCode::SystemIoFailure) => Self::Io,
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Unusable,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// How the log is.
@@ -33,6 +103,10 @@ pub struct Status {
     /// Whether records are being written.
     #[serde(flatten)]
     pub health: Health,
+    /// Records that wait to be written.
+    pub waiting: u64,
+    /// Bytes of content in them.
+    pub waiting_bytes: u64,
     /// Records written since rkgate started.
     pub written: u64,
     /// Records whose content was left out, because the writer could not keep up.
@@ -48,6 +122,9 @@ pub struct Status {
 pub(super) struct Board {
     path: PathBuf,
     health: Mutex<Health>,
+    pub(super) waiting: AtomicU64,
+    /// Bytes of content that wait.
+    pub(super) held: AtomicUsize,
     pub(super) written: AtomicU64,
     pub(super) content_dropped: AtomicU64,
     pub(super) lost: AtomicU64,
@@ -59,6 +136,8 @@ impl Board {
         Self {
             path,
             health: Mutex::new(Health::Running),
+            waiting: AtomicU64::new(0),
+            held: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             content_dropped: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -75,6 +154,8 @@ impl Board {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone(),
+            waiting: number(&self.waiting),
+            waiting_bytes: self.held.load(Ordering::Relaxed) as u64,
             written: number(&self.written),
             content_dropped: number(&self.content_dropped),
             lost: number(&self.lost),
@@ -83,13 +164,17 @@ impl Board {
     }
 
     /// Notes that writing failed; says whether it had worked until now.
-    pub(super) fn stopped(&self, now: i64, reason: String) -> bool {
+    pub(super) fn stopped(&self, now: i64, failure: FailureKind, reason: String) -> bool {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, was_running) = match *health {
             Health::Running => (now, true),
             Health::Stopped { since, .. } => (since, false),
         };
-        *health = Health::Stopped { since, reason };
+        *health = Health::Stopped {
+            since,
+            failure,
+            reason,
+        };
         was_running
     }
 

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::Ordering,
         mpsc::{Receiver, RecvTimeoutError, SyncSender},
     },
     thread,
@@ -15,7 +15,7 @@ use chrono::Utc;
 use tokio::sync::broadcast;
 
 use super::{
-    Kept, StoreError, Summary,
+    FailureKind, Kept, StoreError, Summary,
     queue::{Entry, Message, Settings},
     redact,
     status::Board,
@@ -35,8 +35,6 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) struct Writer {
     settings: Settings,
     receiver: Receiver<Message>,
-    /// Bytes of content that wait.
-    held: Arc<AtomicUsize>,
     board: Arc<Board>,
     written: broadcast::Sender<Arc<Summary>>,
     store: Option<Store>,
@@ -56,14 +54,12 @@ impl Writer {
     pub(super) fn new(
         settings: Settings,
         receiver: Receiver<Message>,
-        held: Arc<AtomicUsize>,
         board: Arc<Board>,
         written: broadcast::Sender<Arc<Summary>>,
     ) -> Self {
         Self {
             settings,
             receiver,
-            held,
             board,
             written,
             store: None,
@@ -128,7 +124,7 @@ impl Writer {
             reply.read_into(&mut entry.record);
         }
         if self.settings.content == Content::Redacted && entry.record.kept == Kept::Full {
-            redact::record(&mut entry.record);
+            redact::record(&mut entry.record, &entry.redaction);
             entry.record.kept = Kept::Redacted;
         }
         entry
@@ -144,10 +140,11 @@ impl Writer {
             }
             Err(error) => {
                 let reason = chain(&error);
+                let now = Utc::now().timestamp_millis();
                 self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
                 if self
                     .board
-                    .stopped(Utc::now().timestamp_millis(), reason.clone())
+                    .stopped(now, FailureKind::from(&error), reason.clone())
                 {
                     tracing::error!("the prompt log has stopped: {reason}");
                 }
@@ -174,7 +171,8 @@ impl Writer {
                 .map(|(entry, _)| &entry.record);
             let ids = store.write(records)?;
             for (id, (entry, weight)) in ids.into_iter().zip(self.pending.drain(..batch)) {
-                self.held.fetch_sub(weight, Ordering::Relaxed);
+                self.board.held.fetch_sub(weight, Ordering::Relaxed);
+                self.board.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.board.written.fetch_add(1, Ordering::Relaxed);
                 if self.written.receiver_count() > 0 {
                     // Those who listened may have left.
@@ -191,7 +189,8 @@ impl Writer {
     fn strip(&mut self) {
         for (entry, weight) in &mut self.pending {
             entry.strip(Kept::Dropped);
-            self.held
+            self.board
+                .held
                 .fetch_sub(std::mem::take(weight), Ordering::Relaxed);
             self.board.content_dropped.fetch_add(1, Ordering::Relaxed);
         }

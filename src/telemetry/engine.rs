@@ -86,7 +86,7 @@ impl Collector for Watched {
     }
 }
 
-fn write(
+pub(super) fn write(
     encoder: &mut DescriptorEncoder,
     name: &str,
     help: &str,

@@ -16,8 +16,8 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::{board::Board, engine::Watched};
-use crate::{chat, engine::Engine, policy::live::Attempt};
+use super::{board::Board, engine::Watched, prompt_log::Logged};
+use crate::{chat, engine::Engine, policy::live::Attempt, promptlog::PromptLog};
 
 #[cfg(test)]
 mod tests;
@@ -245,6 +245,11 @@ impl Metrics {
     /// Adds the engine's state, which is looked at anew at each scrape.
     pub fn watch(&mut self, engine: Engine) {
         self.registry.register_collector(Box::new(Watched(engine)));
+    }
+
+    /// Adds the prompt log's state, which is looked at anew at each scrape.
+    pub fn watch_log(&mut self, log: Arc<PromptLog>) {
+        self.registry.register_collector(Box::new(Logged(log)));
     }
 
     /// Lets these model and upstream names appear as labels; all others count as `other`.

@@ -5,6 +5,7 @@ pub mod board;
 mod engine;
 pub mod logging;
 pub mod metrics;
+mod prompt_log;
 
 pub use activity::Activity;
 pub use metrics::{Metrics, Operation, RequestRecord};

@@ -7,10 +7,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     rkgate,
-    server::{Server, call, get},
+    server::{Server, call, get, metric},
     text,
 };
 
@@ -155,6 +156,49 @@ fn a_request_may_keep_its_content_out_of_the_log() {
 }
 
 #[test]
+fn what_rules_redact_is_in_no_file_and_clients_have_their_keys_names() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("rules")).unwrap();
+    let rule = r#"schema = 1
+[[redact]]
+id = "local.badge"
+mark = "[badge]"
+patterns = ['B-[0-9]{5}']
+  [[redact.test]]
+  text = "badge B-12345"
+  kept = "badge [badge]"
+"#;
+    fs::write(dir.path().join("rules/90-local.toml"), rule).unwrap();
+    let digest = Sha256::digest("sk-test");
+    let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let keys = format!("[[key]]\nname = \"kitchen\"\nsha256 = \"{digest}\"\n");
+    fs::write(dir.path().join("keys.toml"), keys).unwrap();
+    let env = [
+        FAST,
+        ("RKGATE_LOG__CONTENT", "redacted"),
+        ("RKGATE_AUTH__KEYS_FILE", "keys.toml"),
+    ];
+    let mut server = Server::start(dir.path(), &["serve"], &env);
+    let asked = "Who has badge B-77120? Write to anna@example.org, or call +49 30 12345678.";
+    let (status, body) = chat(&server, "\r\nAuthorization: Bearer sk-test", asked);
+    assert_eq!(status, 200, "{body}");
+    server.signal("TERM");
+    server.wait();
+    let export = rkgate(dir.path(), &["log", "export"]);
+    let record: Value = serde_json::from_slice(&export.stdout).unwrap();
+    assert_eq!(
+        (&record["client"], &record["kept"]),
+        (&json!("kitchen"), &json!("redacted"))
+    );
+    let kept = "Who has badge [badge]? Write to [e-mail], or call [phone].";
+    assert_eq!(record["content"]["before"]["messages"][0]["content"], kept);
+    let all = text(&export.stdout);
+    for secret in ["B-77120", "anna@", "12345678", "sk-test"] {
+        assert!(!all.contains(secret), "{secret} in {all}");
+    }
+}
+
+#[test]
 fn the_end_of_rkgate_writes_what_has_come() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path(), &["serve"], &[("RKGATE_LOG__FLUSH", "1h")]);
@@ -263,10 +307,14 @@ fn a_full_disk_stops_the_log_and_nothing_else() {
         stopped["reason"].as_str().unwrap().contains("prompt log"),
         "{stopped}"
     );
+    const IO: &str = "rkgate_prompt_log_stopped{reason=\"io\"}";
+    assert!((metric(&server.admin, IO) - 1.0).abs() < f64::EPSILON);
     refused(&server, "while-full");
+    assert!(metric(&server.admin, "rkgate_prompt_log_queue_length") >= 1.0);
     server.limit_files("unlimited");
     let records = logged(&server, "request_id=while-full", 1);
     assert_eq!(records[0]["status"], 404);
     assert_eq!(state(&server)["state"], "running");
+    assert!((metric(&server.admin, IO)).abs() < f64::EPSILON);
     assert_eq!(state(&server)["lost"], 0);
 }

@@ -4,17 +4,7 @@ use std::{fs, io::BufRead, net::TcpListener, path::Path, process::Command};
 
 use serde_json::Value;
 
-use crate::server::{Server, get, send};
-
-fn metric(admin: &str, name: &str) -> f64 {
-    let (status, text) = get(admin, "/metrics", "");
-    assert_eq!(status, 200);
-    let line = text
-        .lines()
-        .find(|line| line.starts_with(name))
-        .unwrap_or_else(|| panic!("no {name} in\n{text}"));
-    line.rsplit(' ').next().unwrap().parse().unwrap()
-}
+use crate::server::{Server, get, metric, send};
 
 const CHAT: &str = r#"{"model":"qwen3-0.6b","stream":true,"messages":[{"role":"user","content":"Tell me about the sea. /no_think"}]}"#;
 

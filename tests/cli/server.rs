@@ -147,3 +147,14 @@ pub(crate) fn call(base: &str, head: &str, body: &str) -> (u16, String, String) 
         body.to_owned(),
     )
 }
+
+/// The value of a metric, named with its labels where it has some.
+pub(crate) fn metric(admin: &str, name: &str) -> f64 {
+    let (status, text) = get(admin, "/metrics", "");
+    assert_eq!(status, 200);
+    let line = text
+        .lines()
+        .find(|line| line.starts_with(name))
+        .unwrap_or_else(|| panic!("no {name} in\n{text}"));
+    line.rsplit(' ').next().unwrap().parse().unwrap()
+}

@@ -270,7 +270,7 @@ async fn too_many_requests_at_once_are_refused_and_too_many_connections_wait() {
 
 #[tokio::test]
 async fn keys_are_asked_for_where_there_are_any() {
-    let keys = Keys::new(vec![Sha256::digest("sk-right").into()]);
+    let keys = Keys::new([("right", Sha256::digest("sk-right").into())]);
     let settings = GatewaySettings {
         keys: Some(keys),
         ..GatewaySettings::default()

@@ -56,6 +56,7 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     let prompt_log = PromptLog::start(settings::prompt_log(&config.log))
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the prompt log", &error))?;
     let prompt_log = Arc::new(prompt_log);
+    metrics.watch_log(Arc::clone(&prompt_log));
     metrics.policy_loaded(&policy.last_attempt());
     let parts = Parts {
         config,

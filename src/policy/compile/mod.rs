@@ -5,6 +5,7 @@ mod conflicts;
 mod document;
 mod lint;
 mod policies;
+mod redaction;
 mod rules;
 mod sampling;
 
@@ -16,6 +17,7 @@ use super::{
     Set,
     cases::Case,
     matching::{Phrases, PhrasesBuilder},
+    redaction::Case as RedactionCase,
     set::Rules,
 };
 use crate::problem::{Problem, Report, Sources, Span, closest};
@@ -76,6 +78,7 @@ pub struct Compiled {
     /// What is odd about it; often empty.
     pub warnings: Report,
     pub(super) cases: Vec<Case>,
+    pub(super) redaction_cases: Vec<RedactionCase>,
 }
 
 impl Set {
@@ -96,7 +99,10 @@ impl Set {
         let rules = rules::compile(&document.items, &mut compiler);
         let policies = policies::compile(&document.items, &mut compiler);
         compiler.check_labels(&rules);
-        let cases = Case::compile(&cases_of(&document.items, files), compiler.problems);
+        let redaction = redaction::compile(&document.items, compiler.problems);
+        let tested = tested(&document.items, files);
+        let cases = Case::compile(&of_kind(&tested, "test"), compiler.problems);
+        let redaction_cases = redaction::cases(&of_kind(&tested, "redact"));
         let phrases = compiler.finish();
         lint::check(&rules, &policies, files, &mut problems);
         problems.sort_by_key(Problem::place);
@@ -108,18 +114,20 @@ impl Set {
                     phrases,
                     rules,
                     policies,
+                    redaction: Arc::new(redaction),
                 },
                 warnings: report,
                 cases,
+                redaction_cases,
             }),
             _ => Err(report),
         }
     }
 }
 
-/// The tests to run. Those of shipped files are about the shipped set: a user who changes one of its rules on purpose is
-/// not to be told so by its tests.
-fn cases_of<'i, 'a>(items: &'i [Item<'a>], files: &[Source]) -> Vec<&'i Item<'a>> {
+/// The tables whose tests are to run. Those of shipped files are about the shipped set: a user who changes one of its
+/// rules on purpose is not to be told so by its tests.
+fn tested<'i, 'a>(items: &'i [Item<'a>], files: &[Source]) -> Vec<&'i Item<'a>> {
     let own: Vec<&Arc<str>> = files
         .iter()
         .filter(|file| !file.is_shipped)
@@ -127,9 +135,13 @@ fn cases_of<'i, 'a>(items: &'i [Item<'a>], files: &[Source]) -> Vec<&'i Item<'a>
         .collect();
     items
         .iter()
-        .filter(|item| item.kind == "test")
         .filter(|item| own.is_empty() || own.contains(&&item.origin.file))
         .collect()
+}
+
+fn of_kind<'i, 'a>(items: &[&'i Item<'a>], kind: &str) -> Vec<&'i Item<'a>> {
+    let items = items.iter().copied();
+    items.filter(|item| item.kind == kind).collect()
 }
 
 /// What the parts of the compiler share.

@@ -41,6 +41,11 @@ pub const RULES: &[Key] = &[
     ),
     Key::optional("deny", Kind::Tables(DENY), "Refuses a request."),
     Key::optional(
+        "redact",
+        Kind::Tables(REDACT),
+        "What the prompt log leaves out where it keeps redacted texts; every rule is applied, in order.",
+    ),
+    Key::optional(
         "change",
         Kind::Tables(CHANGE),
         "Changes a rule of an earlier file.",
@@ -201,6 +206,42 @@ pub(crate) const DENY: &[Key] = &[
     Key::required("message", Kind::Text, "What the client is told."),
     MODE,
     REPLACE,
+];
+
+pub(crate) const REDACT: &[Key] = &[
+    ID,
+    Key::required(
+        "patterns",
+        Kind::Texts,
+        "Regular expressions, one after the other; the syntax is that of `replace`.",
+    ),
+    Key::required(
+        "mark",
+        Kind::Text,
+        "What stands in the place of what they match.",
+    ),
+    Key::optional(
+        "check",
+        Kind::Choice(&["luhn"]),
+        "What else must hold: `luhn` is the check digit of card numbers.",
+    ),
+    Key::optional(
+        "test",
+        Kind::Tables(REDACT_TEST),
+        "As `[[redact.test]]` below the rule: a `text`, and what all rules together leave of it, `kept`. Run before a set \
+is used.",
+    ),
+    Key::optional(
+        "mode",
+        Kind::Choice(&["on", "off"]),
+        "`off` switches it off.",
+    ),
+    REPLACE,
+];
+
+const REDACT_TEST: &[Key] = &[
+    Key::required("text", Kind::Text, "A text."),
+    Key::required("kept", Kind::Text, "What is kept of it, to the letter."),
 ];
 
 /// The keys of `[[change]]`, in rule and policy files.

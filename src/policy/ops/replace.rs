@@ -1,6 +1,6 @@
 //! `replace`: a pattern and what takes its place.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::{Description, Example, Operation, ROLE, role};
 use crate::{
@@ -12,12 +12,11 @@ use crate::{
             keys::{Key, Kind},
             table::Table,
         },
+        pattern,
     },
     problem::Problem,
 };
 
-/// Bytes that a compiled pattern may take; ordinary ones take a few thousand.
-const MAX_PATTERN: usize = 1 << 20;
 /// How often a pattern is applied until there is nothing left to replace.
 const MAX_ROUNDS: usize = 8;
 
@@ -68,34 +67,13 @@ struct Replace {
 }
 
 fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Operation>> {
-    let pattern = RegexBuilder::new(table.text("pattern")?)
-        .size_limit(MAX_PATTERN)
-        .dfa_size_limit(MAX_PATTERN)
-        .build();
-    match pattern {
-        Ok(pattern) => Some(Box::new(Replace {
-            role: role(table)?,
-            pattern,
-            with: table.text("with")?.to_owned(),
-        })),
-        Err(error) => {
-            // The last line says what is wrong; the lines above it draw the place, which our own caret does as well.
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default();
-            problems.push(
-                Problem::error(
-                    "P003",
-                    "`pattern` is no regular expression that can be used",
-                )
-                .at(
-                    Some(table.place("pattern")),
-                    reason.trim_start_matches("error: "),
-                )
-                .help("between three single quotes a backslash stands for itself; look-around and back references are not known"),
-            );
-            None
-        }
-    }
+    let place = table.place("pattern");
+    let pattern = pattern::compile(table.text("pattern")?, "pattern", place, problems)?;
+    Some(Box::new(Replace {
+        role: role(table)?,
+        pattern,
+        with: table.text("with")?.to_owned(),
+    }))
 }
 
 impl Operation for Replace {
