@@ -3,11 +3,13 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenSignedOut, words } from "./api";
 import { connect, useLive } from "./live";
 import { LivePage } from "./pages/live";
+import { LogPage } from "./pages/log";
 import { ModelsPage } from "./pages/models";
 import { PoliciesPage } from "./pages/policies";
+import { RequestPage } from "./pages/request";
 import { SetupPage } from "./pages/setup";
 import { Notice } from "./parts/notice";
-import { followLinks, usePath } from "./router";
+import { followLinks, useAddress, type Address } from "./router";
 import { Shell } from "./shell";
 import { SignIn } from "./sign-in";
 import type { Session } from "./types";
@@ -17,19 +19,40 @@ interface Page {
   view: preact.ComponentChild;
 }
 
-function page(path: string): Page {
-  if (path === "/policies" || path.startsWith("/policies/")) {
-    return { title: "Policies", view: <PoliciesPage file={decodeURIComponent(path.slice("/policies/".length))} /> };
+function page({ path, query }: Address): Page {
+  const below = (start: string) => (path.startsWith(start) ? decoded(path.slice(start.length)) : null);
+  const named = below("/log/request/");
+  if (named !== null) {
+    return { title: "Request", view: <RequestPage key={path} id={named} named={true} /> };
+  }
+  const number = below("/log/");
+  if (number !== null) {
+    return { title: `Request ${number}`, view: <RequestPage key={path} id={number} named={false} /> };
+  }
+  const file = path === "/policies" ? "" : below("/policies/");
+  if (file !== null) {
+    return { title: "Policies", view: <PoliciesPage file={file} query={query} /> };
   }
   switch (path) {
     case "/":
       return { title: "Live", view: <LivePage /> };
+    case "/log":
+      return { title: "Log", view: <LogPage key={query} address={query} /> };
     case "/models":
       return { title: "Models", view: <ModelsPage /> };
     case "/setup":
       return { title: "Set-up", view: <SetupPage /> };
     default:
       return { title: "Not here", view: <Notice kind="empty" title="There is no such page" /> };
+  }
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    // No address of ours, so that what it names is not found either.
+    return path;
   }
 }
 
@@ -68,11 +91,11 @@ function App() {
 }
 
 function Pages({ session }: { session: Session }) {
-  const path = usePath();
+  const address = useAddress();
   const heading = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
   const { connected } = useLive();
-  const { title, view } = page(path);
+  const { title, view } = page(address);
   useEffect(() => {
     document.title = `${title} · rkgate`;
     // A page that changes without being loaded is announced by its heading, and the keyboard starts there.
@@ -82,7 +105,7 @@ function Pages({ session }: { session: Session }) {
     first.current = false;
   }, [title]);
   return (
-    <Shell path={path} session={session} connected={connected}>
+    <Shell path={address.path} session={session} connected={connected}>
       <h1 ref={heading} tabIndex={-1}>
         {title}
       </h1>

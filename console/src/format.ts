@@ -63,6 +63,18 @@ export function time(unixMs: number): string {
   return date.toDateString() === new Date().toDateString() ? clock : `${DATE.format(date)}, ${clock}`;
 }
 
+const MINUTES = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+/** A time on an axis, as exact as its spans of so many ms. */
+export function moment(unixMs: number, span: number): string {
+  const date = new Date(unixMs);
+  if (span >= 86_400_000) {
+    return DATE.format(date);
+  }
+  const clock = (span < 60_000 ? CLOCK : MINUTES).format(date);
+  return date.toDateString() === new Date().toDateString() ? clock : `${DATE.format(date)}, ${clock}`;
+}
+
 /** `task/title_generation` is a title to people. */
 export function className(name: string): string {
   return name.replace(/^task\//, "").replace(/_generation$/, "").replaceAll("_", " ");

@@ -39,14 +39,22 @@ export function guardLeaving(allowed: () => boolean): () => void {
   };
 }
 
-export function usePath(): string {
-  const [path, setPath] = useState(location.pathname);
+export interface Address {
+  path: string;
+  /** From the question mark on; empty without one. As it was when the page was opened. */
+  query: string;
+}
+
+const here = (): Address => ({ path: location.pathname, query: location.search });
+
+export function useAddress(): Address {
+  const [address, setAddress] = useState(here);
   useEffect(() => {
-    const listener = () => setPath(location.pathname);
+    const listener = () => setAddress(here());
     listeners.add(listener);
     return () => listeners.delete(listener);
   }, []);
-  return path;
+  return address;
 }
 
 /** Takes over clicks on links to pages of the console. */

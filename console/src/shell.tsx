@@ -5,6 +5,7 @@ import type { Session } from "./types";
 
 const PAGES = [
   ["/", "Live"],
+  ["/log", "Log"],
   ["/policies", "Policies"],
   ["/models", "Models"],
   ["/setup", "Set-up"],

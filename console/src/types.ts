@@ -158,3 +158,179 @@ export interface Checked {
   problems: Problem[];
   tests: number | null;
 }
+
+/** A logged request without its content. */
+export interface Logged {
+  id: number;
+  /** RFC 3339. */
+  time: string;
+  request_id: string;
+  conversation: string | null;
+  client: string | null;
+  user: string | null;
+  class: string;
+  labels: string[];
+  asked: string;
+  /** Empty where none was found. */
+  model: string;
+  /** `rkllm` for the embedded engine. */
+  provider: string;
+  profile: string | null;
+  policy: number;
+  status: number;
+  finish: string | null;
+  error: string | null;
+  usage: { prompt: number; cached: number; completion: number; reasoning: number } | null;
+  timings: { queued_ms: number | null; first_token_ms: number | null; total_ms: number; tokens_per_second: number | null };
+  kept: "full" | "redacted" | "off" | "opted_out" | "dropped";
+}
+
+export interface LoggedSummary extends Logged {
+  /** The beginning of what the person said last. */
+  preview: string;
+}
+
+export interface LogPage {
+  records: LoggedSummary[];
+  /** Where the next page begins, as its `before`. */
+  next: number | null;
+}
+
+/** A chat request in OpenAI's form, as far as the console looks into it. */
+export interface ChatRequest {
+  model: string;
+  messages: ChatMessage[];
+  tools?: { type: string; function: { name: string; description?: string; parameters?: unknown } }[];
+  [parameter: string]: unknown;
+}
+
+export interface ChatMessage {
+  role: string;
+  content?: string | ContentPart[] | null;
+  reasoning_content?: string | null;
+  tool_calls?: { function: { name: string; arguments: string } }[];
+  [field: string]: unknown;
+}
+
+export interface ContentPart {
+  type: string;
+  text?: string;
+  image_url?: { url: string };
+}
+
+/** A step of a decision: one rule. */
+export interface Step {
+  stage: string;
+  rule: string;
+  origin: { file: string; line: number } | null;
+  outcome: "matched" | "not_matched" | "left" | "applied" | "shadow" | "failed" | "sampled";
+  what?: string;
+  why?: string | null;
+  near?: boolean;
+  changes?: Change[];
+}
+
+export interface Change {
+  place: string;
+  what: string;
+  before: number;
+  after: number;
+}
+
+export interface LoggedContent {
+  headers: Record<string, string>;
+  before: ChatRequest;
+  /** `null` where it was sent as it came. */
+  after: ChatRequest | null;
+  trace: Step[];
+  sampling: Record<string, number | null>;
+  max_tokens: number | null;
+  thinking: boolean | null;
+  answer: { content: string; reasoning: string; tool_calls: { name: string; arguments: string }[] };
+}
+
+export interface LoggedRequest extends Logged {
+  /** `null` where none was kept. */
+  content: LoggedContent | null;
+}
+
+/** What the policies of now would make of a request. */
+export interface Explanation {
+  generation: number;
+  decision: {
+    class: string;
+    by: string;
+    labels: string[];
+    model: string;
+    profile: string | null;
+    thinking: boolean | null;
+    deny: { by: string; message: string } | null;
+  };
+  sampling: { name: string; value: number | null; origin: string; used: number | null }[];
+  max_tokens: { value: number | null; origin: string };
+  trace: { steps: Step[] };
+  rewritten: boolean;
+  request: ChatRequest;
+  prompt: { exact: boolean; tokens: number; unrewritten: number; context: number | null };
+}
+
+export interface Quantiles {
+  p50: number;
+  p95: number;
+}
+
+interface Sums {
+  requests: number;
+  failed: number;
+  prompt_tokens: number;
+  cached_tokens: number;
+  completion_tokens: number;
+  first_token_ms: Quantiles | null;
+  total_ms: Quantiles | null;
+  tokens_per_second: Quantiles | null;
+}
+
+export interface Bucket extends Sums {
+  /** Requests by class. */
+  classes: Record<string, number>;
+}
+
+export interface Series {
+  /** Milliseconds since 1970. */
+  start: number;
+  /** Width of a bucket in ms. */
+  step: number;
+  buckets: Bucket[];
+  /** Sums by class and model, most requests first. */
+  groups: (Sums & { class: string; model: string })[];
+}
+
+interface Load {
+  prompt_tokens: number;
+  prefill_tokens: number;
+}
+
+interface Verdict {
+  class: string;
+  by: string;
+  model: string;
+  profile: string | null;
+  prompt_tokens: number;
+  refused_by: string | null;
+}
+
+/** What other policies would have made of logged requests. */
+export interface Replayed {
+  requests: number;
+  without_content: number;
+  changed: number;
+  class: number;
+  model: number;
+  profile: number;
+  text: number;
+  length: number;
+  refused: number;
+  before: Load;
+  after: Load;
+  examples: { id: number; before: Verdict; after: Verdict; difference: string[] }[];
+}

@@ -41,8 +41,11 @@ static ASSETS: [Asset; 4] = [
 static PAGE: Asset = asset!("index.html", "text/html; charset=utf-8");
 
 /// The console's pages, which are one file: it looks at the address itself.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 8] = [
     "/",
+    "/log",
+    "/log/{id}",
+    "/log/request/{id}",
     "/policies",
     "/policies/{kind}/{name}",
     "/models",

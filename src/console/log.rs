@@ -1,4 +1,4 @@
-//! The prompt log: pages of it, one record, sums, and what is written from now on.
+//! The prompt log: pages of it, one record, what would become of it now, sums, and what is written from now on.
 
 use std::{convert::Infallible, sync::Arc};
 
@@ -11,18 +11,28 @@ use axum::{
         sse::{Event, KeepAlive, Sse},
     },
 };
+use chrono::Utc;
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Admin;
-use crate::promptlog::{Filter, NoTime, Reader, StoreError, When};
+use crate::{
+    explain::{self, Models, Question},
+    policy::Headers,
+    promptlog::{Filter, NoTime, Reader, StoreError, When},
+};
 
 /// Records of a page where nobody says how many.
 const PAGE: usize = 50;
 /// Most records of a page.
 const LARGEST_PAGE: usize = 500;
+
+/// Spans of time of a series where nobody says how many.
+const SPANS: u16 = 60;
+/// Most spans of a series.
+const MOST_SPANS: u16 = 1000;
 
 /// Which records, and where to begin.
 #[derive(Debug, Default, Deserialize)]
@@ -39,6 +49,7 @@ pub(super) struct Asked {
     text: Option<String>,
     before: Option<i64>,
     limit: Option<usize>,
+    spans: Option<u16>,
 }
 
 impl Asked {
@@ -68,6 +79,8 @@ pub(super) enum Refusal {
     Time(#[from] NoTime),
     #[error("there is no record {0}, or no longer")]
     Missing(i64),
+    #[error("no content of record {0} was kept")]
+    NoContent(i64),
     #[error("{0}")]
     Unreadable(#[from] StoreError),
     #[error("reading the prompt log failed")]
@@ -78,7 +91,7 @@ impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match self {
             Self::Time(_) => StatusCode::BAD_REQUEST,
-            Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::Missing(_) | Self::NoContent(_) => StatusCode::NOT_FOUND,
             Self::Unreadable(_) | Self::Internal => StatusCode::SERVICE_UNAVAILABLE,
         };
         let error = json!({ "error": { "message": self.to_string() } });
@@ -117,6 +130,37 @@ pub(super) async fn one(
     .await
 }
 
+/// `GET /api/log/{id}/explain`: what the rules and policies of now would make of the request; lengths are estimates.
+pub(super) async fn explain(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<i64>,
+) -> Result<Json<Value>, Refusal> {
+    read(admin.clone(), move |reader| {
+        let record = reader.get(id)?.ok_or(Refusal::Missing(id))?;
+        let content = record.content.ok_or(Refusal::NoContent(id))?;
+        let header = |name: &str| {
+            let header = content.headers.iter().find(|(known, _)| known == name);
+            header.map(|(_, value)| value.as_str())
+        };
+        let set = admin.policy.set();
+        let question = Question {
+            set: &set,
+            facts: &admin.facts.load(),
+            request: &content.before,
+            headers: Headers::new(&header),
+            forced: None,
+            previous: None,
+        };
+        let explanation = explain::explain(&question, &Models::estimating(admin.engine.models()));
+        let mut told = json!(explanation);
+        if let Some(told) = told.as_object_mut() {
+            told.insert("generation".to_owned(), set.generation().into());
+        }
+        Ok(Json(told))
+    })
+    .await
+}
+
 /// `GET /api/log/stats`: sums by class and model.
 pub(super) async fn stats(
     State(admin): State<Arc<Admin>>,
@@ -125,6 +169,20 @@ pub(super) async fn stats(
     let filter = asked.filter()?;
     read(admin, move |reader| {
         Ok(Json(json!({ "groups": reader.stats(&filter)? })))
+    })
+    .await
+}
+
+/// `GET /api/log/series`: sums over spans of time, for charts, and those of `stats`.
+pub(super) async fn series(
+    State(admin): State<Arc<Admin>>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Value>, Refusal> {
+    let filter = asked.filter()?;
+    let spans = asked.spans.unwrap_or(SPANS).min(MOST_SPANS);
+    read(admin, move |reader| {
+        let series = reader.series(&filter, spans, Utc::now().timestamp_millis())?;
+        Ok(Json(json!(series)))
     })
     .await
 }

@@ -13,13 +13,14 @@ mod state;
 
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
+use arc_swap::ArcSwap;
 use axum::{Router, middleware::from_fn_with_state, routing::get};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Config,
     engine::Engine,
-    policy::live::Live,
+    policy::{Facts, live::Live},
     promptlog::PromptLog,
     telemetry::{Activity, Metrics, board::Board},
 };
@@ -42,6 +43,8 @@ pub struct Admin {
     pub engine: Engine,
     /// The rules and policies in force.
     pub policy: Arc<Live>,
+    /// What the rules are told of the models.
+    pub facts: Arc<ArcSwap<Facts>>,
     /// The prompt log.
     pub prompt_log: Arc<PromptLog>,
     /// Where the API really listens.
@@ -62,9 +65,11 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/engine", get(engine::engine))
         .route("/api/events", get(events::events))
         .route("/api/log", get(log::page))
+        .route("/api/log/series", get(log::series))
         .route("/api/log/stats", get(log::stats))
         .route("/api/log/stream", get(log::stream))
         .route("/api/log/{id}", get(log::one))
+        .route("/api/log/{id}/explain", get(log::explain))
         .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
         .merge(policy::routes())

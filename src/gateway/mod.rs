@@ -25,13 +25,14 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use arc_swap::ArcSwap;
 use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Semaphore;
 
 use crate::{
     chat,
     engine::{Engine, EngineError, Job, ModelCard, Run},
-    policy::{Set, live::Live},
+    policy::{Facts, Set, live::Live},
     telemetry::{Activity, Metrics, activity::Phase},
     wire::{self, openai::ChatBody},
 };
@@ -133,6 +134,12 @@ impl Gateway {
     #[must_use]
     pub fn activity(&self) -> Arc<Activity> {
         Arc::clone(&self.activity)
+    }
+
+    /// What the policy engine is told of the models; follows their lists.
+    #[must_use]
+    pub fn facts(&self) -> Arc<ArcSwap<Facts>> {
+        self.models.facts_place()
     }
 
     /// Answers one request whose header has been read.

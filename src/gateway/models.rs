@@ -24,7 +24,7 @@ const NAMES_TOLD: usize = 20;
 pub(super) struct Models {
     listings: Listings,
     /// What the policy engine is told of them: made anew when a list has changed, not for a request.
-    facts: ArcSwap<Facts>,
+    facts: Arc<ArcSwap<Facts>>,
 }
 
 /// Who answers a request.
@@ -42,13 +42,18 @@ impl Models {
     pub(super) fn new(engine: &dyn LocalEngine, upstreams: &Upstreams) -> Self {
         Self {
             listings: Listings::new(upstreams),
-            facts: ArcSwap::from_pointee(facts(engine, upstreams, &[])),
+            facts: Arc::new(ArcSwap::from_pointee(facts(engine, upstreams, &[]))),
         }
     }
 
     /// What the policy engine is told of the models.
     pub(super) fn facts(&self) -> Arc<Facts> {
         self.facts.load_full()
+    }
+
+    /// The place where the facts of the moment are.
+    pub(super) fn facts_place(&self) -> Arc<ArcSwap<Facts>> {
+        Arc::clone(&self.facts)
     }
 
     /// What all upstreams list now; the facts follow it.

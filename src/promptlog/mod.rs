@@ -13,6 +13,7 @@ mod reader;
 mod record;
 mod redact;
 pub mod replay;
+mod series;
 mod stats;
 mod status;
 mod store;
@@ -24,7 +25,8 @@ pub use filter::{Filter, NoTime, When};
 pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};
 pub use record::{Content, Kept, Record, Summary, Timings};
-pub use stats::{Group, Quantiles};
+pub use series::{Bucket, Series};
+pub use stats::{Group, Quantiles, Sums};
 pub use status::{FailureKind, Health, Status};
 pub use store::{Limits, StoreError};
 

@@ -200,6 +200,12 @@ impl Reader {
         Ok(())
     }
 
+    /// When the oldest record that fits was written, in milliseconds since 1970.
+    pub(super) fn oldest(&mut self, filter: &Filter) -> Result<Option<i64>, StoreError> {
+        let rows = self.rows(filter, &[], Some(1), "ASC")?;
+        Ok(rows.first().map(|(_, row)| row.time))
+    }
+
     fn rows(
         &mut self,
         filter: &Filter,

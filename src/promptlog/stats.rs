@@ -7,12 +7,20 @@ use serde::Serialize;
 use super::{Filter, Reader, Record, StoreError};
 
 /// The requests of one class that one model answered.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
     /// The class.
     pub class: String,
     /// The model; empty where none was found.
     pub model: String,
+    /// What they add up to.
+    #[serde(flatten)]
+    pub sums: Sums,
+}
+
+/// What some requests add up to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Sums {
     /// Requests.
     pub requests: u64,
     /// Of these, with a status of 400 or higher.
@@ -54,9 +62,10 @@ impl Quantiles {
     }
 }
 
+/// Sums on the way.
 #[derive(Default)]
-struct Gathered {
-    group: Group,
+pub(super) struct Gathered {
+    sums: Sums,
     first_token: Vec<f32>,
     total: Vec<f32>,
     speed: Vec<f32>,
@@ -68,29 +77,44 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn stats(&mut self, filter: &Filter) -> Result<Vec<Group>, StoreError> {
-        let mut groups: BTreeMap<(String, String), Gathered> = BTreeMap::new();
-        self.scan(filter, |record| {
-            let key = (record.class.to_string(), record.model.to_string());
-            groups.entry(key).or_default().add(&record);
-        })?;
-        let finished = groups
-            .into_iter()
-            .map(|(key, gathered)| gathered.finish(key));
-        let mut groups: Vec<Group> = finished.collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.requests));
-        Ok(groups)
+        let mut groups = Groups::default();
+        self.scan(filter, |record| groups.add(&record))?;
+        Ok(groups.finish())
+    }
+}
+
+/// Groups on the way.
+#[derive(Default)]
+pub(super) struct Groups(BTreeMap<(String, String), Gathered>);
+
+impl Groups {
+    pub(super) fn add(&mut self, record: &Record) {
+        let key = (record.class.to_string(), record.model.to_string());
+        self.0.entry(key).or_default().add(record);
+    }
+
+    /// Most requests first.
+    pub(super) fn finish(self) -> Vec<Group> {
+        let groups = self.0.into_iter().map(|((class, model), gathered)| Group {
+            class,
+            model,
+            sums: gathered.finish(),
+        });
+        let mut groups: Vec<Group> = groups.collect();
+        groups.sort_by_key(|group| std::cmp::Reverse(group.sums.requests));
+        groups
     }
 }
 
 impl Gathered {
-    fn add(&mut self, record: &Record) {
-        let group = &mut self.group;
-        group.requests += 1;
-        group.failed += u64::from(record.status >= 400);
+    pub(super) fn add(&mut self, record: &Record) {
+        let sums = &mut self.sums;
+        sums.requests += 1;
+        sums.failed += u64::from(record.status >= 400);
         if let Some(usage) = record.usage {
-            group.prompt_tokens += u64::from(usage.prompt);
-            group.cached_tokens += u64::from(usage.cached);
-            group.completion_tokens += u64::from(usage.completion);
+            sums.prompt_tokens += u64::from(usage.prompt);
+            sums.cached_tokens += u64::from(usage.cached);
+            sums.completion_tokens += u64::from(usage.completion);
         }
         let millis = |time: Duration| time.as_secs_f32() * 1000.0;
         self.first_token
@@ -100,14 +124,12 @@ impl Gathered {
         self.speed.extend(speed.map(|speed| speed as f32));
     }
 
-    fn finish(mut self, (class, model): (String, String)) -> Group {
-        Group {
-            class,
-            model,
+    pub(super) fn finish(mut self) -> Sums {
+        Sums {
             first_token_ms: Quantiles::of(&mut self.first_token),
             total_ms: Quantiles::of(&mut self.total),
             tokens_per_second: Quantiles::of(&mut self.speed),
-            ..self.group
+            ..self.sums
         }
     }
 }

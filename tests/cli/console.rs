@@ -1,8 +1,11 @@
 //! The console's pages and who may use them, as a browser and as another site's page would try.
 
-use std::io::BufRead;
+use std::{
+    io::BufRead,
+    time::{Duration, Instant},
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{
     serve::add_key,
@@ -15,6 +18,9 @@ fn every_page_is_served_with_a_policy_that_allows_nothing_inline() {
     let server = Server::start(dir.path(), &[], &[]);
     for path in [
         "/",
+        "/log",
+        "/log/12",
+        "/log/request/some-id",
         "/policies",
         "/policies/rules/90-local.toml",
         "/models",
@@ -56,10 +62,7 @@ fn a_key_opens_a_session_and_signing_out_ends_it() {
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&body).unwrap()
     };
-    assert_eq!(
-        asked(""),
-        serde_json::json!({ "key_needed": true, "signed_in": false })
-    );
+    assert_eq!(asked(""), json!({ "key_needed": true, "signed_in": false }));
     let post = "POST /api/session HTTP/1.1\r\nContent-Type: application/json";
     assert_eq!(call(admin, post, r#"{"key":"open-barley"}"#).0, 401);
     let (status, head, _) = call(admin, post, r#"{"key":"open-sesame"}"#);
@@ -131,7 +134,7 @@ fn a_request_appears_in_the_stream_of_events() {
         events.read_line(&mut line).unwrap();
         serde_json::from_str(line.strip_prefix("data: ").unwrap()).unwrap()
     };
-    assert_eq!(next("requests")["running"], serde_json::json!([]));
+    assert_eq!(next("requests")["running"], json!([]));
     assert!(next("board")["engine"]["models"].is_array());
     let chat = r#"{"model":"qwen3-0.6b","messages":[{"role":"user","content":"The secret sea. /no_think"}]}"#;
     let head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json\r\n\
@@ -149,10 +152,7 @@ fn a_request_appears_in_the_stream_of_events() {
     };
     assert_eq!(ended["status"], 200);
     assert_eq!(ended["model"], "qwen3-0.6b");
-    assert_eq!(
-        ended["webui_headers"],
-        serde_json::json!(["x-openwebui-task"])
-    );
+    assert_eq!(ended["webui_headers"], json!(["x-openwebui-task"]));
     assert!(ended["completion_tokens"].as_u64().unwrap() > 0);
     server.signal("TERM");
     assert_eq!(
@@ -186,7 +186,7 @@ fn a_policy_is_edited_followed_and_returned_from() {
     let server = Server::start(dir.path(), &[], &[]);
     let admin = &server.admin;
     let put = |text: &str, base: &str| {
-        let body = serde_json::json!({ "text": text, "base": base }).to_string();
+        let body = json!({ "text": text, "base": base }).to_string();
         let head = "PUT /api/policy/files/rules/90-local.toml HTTP/1.1\r\n\
                     Content-Type: application/json";
         let (status, _, body) = call(admin, head, &body);
@@ -206,11 +206,7 @@ fn a_policy_is_edited_followed_and_returned_from() {
     let deny = "schema = 1\n[[deny]]\nid = \"local.no\"\nmessage = \"Not today.\"\n";
     assert_eq!(generation(), (200, "1".to_owned()));
     let (status, saved) = put(deny, "");
-    assert_eq!(
-        (status, &saved["generation"]),
-        (200, &serde_json::json!(2)),
-        "{saved}"
-    );
+    assert_eq!((status, &saved["generation"]), (200, &json!(2)), "{saved}");
     assert_eq!(generation().0, 403);
 
     let (status, refused) = put(
@@ -265,4 +261,82 @@ fn only_rule_and_policy_files_can_be_written() {
         .filter(|name| name.contains("toml") || name == "rules")
         .collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// The newest record of the log, once there is one.
+fn newest(server: &Server) -> Value {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        let (status, body) = get(&server.admin, "/api/log?limit=1", "");
+        let page = serde_json::from_str::<Value>(&body).unwrap();
+        match page.pointer("/records/0") {
+            Some(record) => return record.clone(),
+            None => assert!(Instant::now() < deadline, "{status} {body}"),
+        }
+    }
+}
+
+#[test]
+fn a_logged_request_is_charted_explained_again_and_tried_with_other_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[("RKGATE_LOG__FLUSH", "20ms")]);
+    let chat = json!({
+        "model": "qwen3-0.6b",
+        "max_tokens": 4,
+        "messages": [
+            { "role": "user", "content": "Hello" },
+            { "role": "assistant", "content": "<think>Who is there?</think>\n\nGood day." },
+            { "role": "user", "content": "And now? /no_think" },
+        ],
+    });
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json";
+    assert_eq!(call(&server.api, head, &chat.to_string()).0, 200);
+    let id = newest(&server)["id"].clone();
+    let of_log = |path: &str| {
+        let (status, body) = get(&server.admin, &format!("/api/log/{path}"), "");
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str::<Value>(&body).unwrap()
+    };
+
+    let series = of_log("series?since=1h&spans=12");
+    let requests = series["buckets"].as_array().unwrap().iter();
+    let requests: u64 = requests.map(|it| it["requests"].as_u64().unwrap()).sum();
+    assert_eq!(requests, 1, "{series}");
+    assert_eq!(series["groups"][0]["model"], "qwen3-0.6b");
+
+    let logged = of_log(&id.to_string());
+    let explained = of_log(&format!("{id}/explain"));
+    assert_eq!(explained["generation"], 1);
+    assert_eq!(explained["decision"]["class"], logged["class"]);
+    assert_eq!(
+        explained["rewritten"], true,
+        "the thinking goes: {explained}"
+    );
+    let post = "POST /api/replay HTTP/1.1\r\nContent-Type: application/json";
+    let trial = |text: &str| {
+        let files = json!([{ "id": "rules/90-local.toml", "text": text }]);
+        let (status, _, body) = call(&server.admin, post, &json!({ "files": files }).to_string());
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let deny = "schema = 1\n[[deny]]\nid = \"local.no\"\nmessage = \"Not today.\"\n";
+    let (status, report) = trial(deny);
+    assert_eq!(status, 200, "{report}");
+    assert_eq!(
+        (&report["requests"], &report["refused"]),
+        (&json!(1), &json!(1))
+    );
+    assert_eq!(report["examples"][0]["after"]["refused_by"], "local.no");
+    let (_, report) = trial("schema = 1\n");
+    assert_eq!(report["changed"], 0);
+    let (status, report) = trial("schema = 2\n");
+    assert_eq!(status, 422);
+    assert!(
+        report["problems"][0]["places"][0]["line"].is_number(),
+        "{report}"
+    );
+    assert_eq!(
+        call(&server.api, head, &chat.to_string()).0,
+        200,
+        "nothing is in force"
+    );
 }

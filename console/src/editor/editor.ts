@@ -21,6 +21,7 @@ import {
 } from "@codemirror/view";
 import { tags } from "@lezer/highlight";
 import { completer, type Schema } from "./complete";
+import { lineDiff } from "./line-diff";
 
 /** A place in the text: lines and columns count from 1, columns in characters. */
 export interface Span {
@@ -83,8 +84,11 @@ const look = EditorView.theme({
   ".cm-searchMatch": { backgroundColor: "color-mix(in srgb, var(--warn) 35%, transparent)" },
   ".cm-specialChar": { color: "var(--bad)" },
   ".cm-mergeView": { height: "100%" },
-  ".cm-changedLine": { backgroundColor: "color-mix(in srgb, var(--accent) 9%, transparent)" },
-  ".cm-changedText": { background: "color-mix(in srgb, var(--accent) 30%, transparent)" },
+  ".cm-changedLine": { backgroundColor: "color-mix(in srgb, var(--ok) 9%, transparent)" },
+  ".cm-changedText": { background: "color-mix(in srgb, var(--ok) 28%, transparent)" },
+  "&.cm-merge-b .cm-changedText": { background: "color-mix(in srgb, var(--ok) 28%, transparent)" },
+  "&.cm-merge-a .cm-changedLine": { backgroundColor: "color-mix(in srgb, var(--bad) 9%, transparent)" },
+  "&.cm-merge-a .cm-changedText": { background: "color-mix(in srgb, var(--bad) 25%, transparent)" },
   ".cm-deletedChunk": { backgroundColor: "color-mix(in srgb, var(--bad) 9%, transparent)" },
   ".cm-deletedChunk .cm-deletedText": { background: "color-mix(in srgb, var(--bad) 25%, transparent)" },
   ".cm-collapsedLines": { background: "var(--raised)", color: "var(--muted)", fontFamily: "var(--sans)" },
@@ -174,24 +178,23 @@ export interface Diff {
 }
 
 /** Two texts side by side, or one below the other where there is no room. */
-export function mountDiff(parent: HTMLElement, before: string, after: string, sideBySide: boolean): Diff {
+export function mountDiff(parent: HTMLElement, before: string, after: string, sideBySide: boolean, names: [string, string]): Diff {
   const root = shadow(parent);
   const fixed: Extension = [common, EditorState.readOnly.of(true)];
   const named = (label: string) => EditorView.contentAttributes.of({ "aria-label": label });
   const collapseUnchanged = { margin: 3, minSize: 8 };
-  // Texts of megabytes that have nothing in common must not hold the page up.
-  const diffConfig = { scanLimit: 2000, timeout: 500 };
+  const diffConfig = { override: lineDiff };
   if (sideBySide) {
     return new MergeView({
       root,
       parent: root,
-      a: { doc: before, extensions: [fixed, named("as it came")] },
-      b: { doc: after, extensions: [fixed, named("as it was sent")] },
+      a: { doc: before, extensions: [fixed, named(names[0])] },
+      b: { doc: after, extensions: [fixed, named(names[1])] },
       collapseUnchanged,
       diffConfig,
       gutter: true,
     });
   }
   const merge = unifiedMergeView({ original: before, mergeControls: false, collapseUnchanged, diffConfig });
-  return new EditorView({ root, parent: root, doc: after, extensions: [fixed, named("what was changed"), merge] });
+  return new EditorView({ root, parent: root, doc: after, extensions: [fixed, named(`what differs between ${names.join(" and ")}`), merge] });
 }

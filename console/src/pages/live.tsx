@@ -154,7 +154,11 @@ function whereabouts(request: LiveRequest): string {
 function columns(now: number): Column<LiveRequest>[] {
   const total = (request: LiveRequest) => request.ended ?? now - request.arrived;
   return [
-    { name: "Time", cell: (it) => <time>{time(it.arrived)}</time>, sort: (it) => it.arrived },
+    {
+      name: "Time",
+      cell: (it) => (it.phase === "ended" ? <a href={`/log/request/${encodeURIComponent(it.id)}`}>{time(it.arrived)}</a> : time(it.arrived)),
+      sort: (it) => it.arrived,
+    },
     { name: "Class", cell: (it) => <ClassMark name={it.class} />, sort: (it) => it.class },
     { name: "Model", cell: (it) => it.model ?? "–", sort: (it) => it.model },
     {

@@ -12,7 +12,7 @@ const WRONG = "The files on disk are wrong; the last set that was fine is in for
 const HELD = { shipped: "shipped", own: "yours", replaced: "yours, in place of the shipped one" };
 
 /** `file` is `rules/NAME` or `policies/NAME`; empty until one is chosen. */
-export function PoliciesPage({ file }: { file: string }) {
+export function PoliciesPage({ file, query }: { file: string; query: string }) {
   const [policy, setPolicy] = useState<Policy | null>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
   const look = useCallback(() => {
@@ -38,7 +38,7 @@ export function PoliciesPage({ file }: { file: string }) {
             </p>
           </Notice>
         ) : (
-          <PolicyEditor key={file} id={file} held={policy.files.find(({ id }) => id === file)?.held ?? null} onSaved={look} />
+          <PolicyEditor key={file + query} id={file} line={Number(new URLSearchParams(query).get("line"))} held={policy.files.find(({ id }) => id === file)?.held ?? null} onSaved={look} />
         )}
       </div>
       <History policy={policy} onReturned={look} />

@@ -6,6 +6,7 @@ import { Notice } from "../parts/notice";
 import { Problems } from "../parts/problems";
 import { guardLeaving, navigate } from "../router";
 import type { Checked, PolicyFile, Problem } from "../types";
+import { PolicyTrial } from "./policy-trial";
 
 /** Time after the last key until what was typed is checked, in ms. */
 const PAUSE = 350;
@@ -17,6 +18,8 @@ interface Props {
   id: string;
   /** `null` for a file that is not there yet. */
   held: PolicyFile["held"] | null;
+  /** Where the cursor is to be, from 1; 0 where nobody says. */
+  line: number;
   onSaved: () => void;
 }
 
@@ -27,7 +30,7 @@ interface File {
 
 type Verdict = { kind: "checking" } | { kind: "checked"; checked: Checked } | { kind: "trouble"; words: string };
 
-export function PolicyEditor({ id, held, onSaved }: Props) {
+export function PolicyEditor({ id, held, line, onSaved }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const editor = useRef<Editor | null>(null);
   const [file, setFile] = useState<File | null>(null);
@@ -74,7 +77,6 @@ export function PolicyEditor({ id, held, onSaved }: Props) {
     setDirty(start + added !== found.text);
     setTrouble(null);
     setChanges((changes) => changes + 1);
-    const line = Number(new URLSearchParams(location.search).get("line"));
     if (line > 0 || added !== "") {
       editor.current.goTo(line > 0 ? line : start.split("\n").length + 1);
       editor.current.focus();
@@ -212,6 +214,9 @@ export function PolicyEditor({ id, held, onSaved }: Props) {
       {trouble && <Notice kind="bad" title={trouble} />}
       <div ref={host} class="code" />
       <Result verdict={verdict} id={id} goTo={(line, column) => (editor.current?.goTo(line, column), editor.current?.focus())} />
+      {!locked && (
+        <PolicyTrial id={id} text={() => editor.current?.text() ?? ""} disabled={errors > 0 || verdict.kind !== "checked"} />
+      )}
     </section>
   );
 }

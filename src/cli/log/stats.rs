@@ -57,12 +57,10 @@ pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Fa
 }
 
 fn line(group: &Group) -> String {
-    let reused = match group.prompt_tokens {
+    let sums = &group.sums;
+    let reused = match sums.prompt_tokens {
         0 => "-".to_owned(),
-        prompt => format!(
-            "{:.0} %",
-            100.0 * group.cached_tokens as f64 / prompt as f64
-        ),
+        prompt => format!("{:.0} %", 100.0 * sums.cached_tokens as f64 / prompt as f64),
     };
     let pair = |values: Option<Quantiles>, unit: f64| {
         values.map_or("-".to_owned(), |Quantiles { p50, p95 }| {
@@ -73,13 +71,13 @@ fn line(group: &Group) -> String {
         "{:<28} {:<22} {:>8} {:>6} {:>10} {:>7} {:>10} {:>15} {:>15} {:>13}",
         group.class,
         harmless(&group.model),
-        group.requests,
-        group.failed,
-        group.prompt_tokens,
+        sums.requests,
+        sums.failed,
+        sums.prompt_tokens,
         reused,
-        group.completion_tokens,
-        pair(group.first_token_ms, 1000.0),
-        pair(group.total_ms, 1000.0),
-        pair(group.tokens_per_second, 1.0),
+        sums.completion_tokens,
+        pair(sums.first_token_ms, 1000.0),
+        pair(sums.total_ms, 1000.0),
+        pair(sums.tokens_per_second, 1.0),
     )
 }

@@ -144,6 +144,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         file,
         engine: engine.clone(),
         policy: policy.clone(),
+        facts: gateway.facts(),
         prompt_log,
         api: api_address.to_string(),
         board: Board::default(),

@@ -137,18 +137,21 @@ pub(super) struct Check {
     text: String,
 }
 
+impl Check {
+    pub(super) fn into_draft(self) -> Result<Draft, Refusal> {
+        let (kind, name) = self.id.split_once('/').unwrap_or_default();
+        let (is_policy, name) = file_at(kind, name)?;
+        Ok(Draft {
+            is_policy,
+            name,
+            text: Some(self.text),
+        })
+    }
+}
+
 /// `POST /api/policy/check`: what would be wrong with the files if this one were so; nothing is changed.
-pub(super) async fn check(
-    State(admin): State<Arc<Admin>>,
-    Json(Check { id, text }): Json<Check>,
-) -> Answer {
-    let (kind, name) = id.split_once('/').unwrap_or_default();
-    let (is_policy, name) = file_at(kind, name)?;
-    let draft = Draft {
-        is_policy,
-        name,
-        text: Some(text),
-    };
+pub(super) async fn check(State(admin): State<Arc<Admin>>, Json(check): Json<Check>) -> Answer {
+    let draft = check.into_draft()?;
     let check = move |admin: &Admin| {
         let (report, tests) = match admin.policy.with_drafts(&[draft]) {
             Ok((compiled, tests)) => (compiled.warnings, Some(tests)),

@@ -2,6 +2,7 @@
 
 mod files;
 mod overview;
+mod replay;
 
 use std::sync::Arc;
 
@@ -20,6 +21,7 @@ use crate::{
         shipped::Unreadable,
     },
     problem::Report,
+    promptlog::StoreError,
 };
 
 /// The routes of rules and policies.
@@ -32,6 +34,7 @@ pub(super) fn routes() -> Router<Arc<Admin>> {
         .route("/api/policy/reload", post(files::reload))
         .route("/api/policy/schema/{kind}", get(files::schema))
         .route("/api/policy/undo", post(files::undo))
+        .route("/api/replay", post(replay::replay))
 }
 
 /// A call that is not done.
@@ -49,6 +52,9 @@ enum Refusal {
     /// Files cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// The prompt log cannot be read.
+    #[error(transparent)]
+    Log(#[from] StoreError),
     /// The work was lost with its thread.
     #[error("an internal error; the log tells more")]
     Internal,
@@ -69,6 +75,7 @@ impl IntoResponse for Refusal {
             Self::NoFile(_) | Self::Edit(EditError::Forgotten(_)) => StatusCode::NOT_FOUND,
             Self::Edit(EditError::Changed(_)) => StatusCode::CONFLICT,
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Log(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Edit(_) | Self::Unreadable(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }
