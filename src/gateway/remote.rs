@@ -62,6 +62,8 @@ pub(super) async fn answer(
     if let Some(journal) = &mut exchange.record.journal {
         journal.listen();
     }
+    // A body of many megabytes must not stay for as long as the answer takes.
+    drop(body);
     let edits = edits(&decided, exchange);
     let fallback = decided.decision.queue.fallback.clone();
     let asked = decided.original.model.clone();

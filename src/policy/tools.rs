@@ -11,6 +11,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
+use self::wanted::Known;
 use super::{Excess, Rewriter, ToolLimits, context::Context, matching::Glob, prose};
 use crate::chat::{Role, Tool, ToolChoice};
 
@@ -152,11 +153,12 @@ fn prune(
 ) -> Chosen {
     let tools = request.tools();
     let messages = &context.original.messages;
-    let wants = wanted::wants(messages, tools);
+    let known: Vec<Known> = tools.iter().map(Known::of).collect();
+    let wants = wanted::wants(messages, &known);
     // An agent cannot work without its tools, whatever language it is spoken to in; neither can a client that insists.
     let insists =
         context.original.tool_choice == ToolChoice::Required || context.has_label("agent");
-    let chosen_here = chosen_here(tools, &limits.builtin);
+    let chosen_here = chosen_here(tools, &known, &limits.builtin);
     let is_chosen = |tool: usize| chosen_here.get(tool).copied().unwrap_or(false);
     let last = request.last(Role::User);
     let named = last
@@ -184,7 +186,11 @@ fn prune(
     };
     let mut left = limits.max_tokens;
     for index in order {
-        let (Some(tool), Some(slot)) = (tools.get(index), chosen.why.get_mut(index)) else {
+        let (Some(tool), Some(known), Some(slot)) = (
+            tools.get(index),
+            known.get(index),
+            chosen.why.get_mut(index),
+        ) else {
             continue;
         };
         let room = |tool: Tool| left.checked_sub(tokens(&tool.definition, context));
@@ -200,7 +206,7 @@ fn prune(
             (Some(why), _) => why.to_owned(),
             (None, _) if is_named(index) => "named".to_owned(),
             (None, Some(want)) => {
-                let reason = wanted::reason(messages, want, tool);
+                let reason = wanted::reason(messages, want, known);
                 format!("asked for: {reason}")
             }
             (None, None) if is_chosen(index) => "chosen for this chat".to_owned(),
@@ -213,27 +219,25 @@ fn prune(
 
 /// Whether each tool was chosen for this chat: those that clients do not offer every time, and what goes with them.
 /// Open WebUI offers `list_knowledge` where somebody gave the model documents; `query_knowledge_files` is there anyway.
-fn chosen_here(tools: &[Tool], builtin: &[Glob]) -> Vec<bool> {
+fn chosen_here(tools: &[Tool], known: &[Known], builtin: &[Glob]) -> Vec<bool> {
     let is_builtin = |tool: &Tool| builtin.iter().any(|glob| glob.matches(&tool.name));
-    let subjects: Vec<Vec<u64>> = tools
+    let builtin: Vec<bool> = tools.iter().map(is_builtin).collect();
+    let subjects: Vec<&[u64]> = known
         .iter()
-        .filter(|tool| !is_builtin(tool))
-        .map(|tool| {
-            prose::name_keys(&tool.name)
-                .into_iter()
-                .skip(1)
-                .collect::<Vec<u64>>()
-        })
+        .zip(&builtin)
+        .filter(|(_, builtin)| !**builtin)
+        .filter_map(|(known, _)| known.name.get(1..))
         .filter(|subjects| !subjects.is_empty())
         .collect();
-    let goes_with = |tool: &Tool| {
-        let keys = prose::name_keys(&tool.name);
-        let is_about = |subjects: &Vec<u64>| subjects.iter().all(|subject| keys.contains(subject));
+    let goes_with = |known: &Known| {
+        let is_about =
+            |subjects: &&[u64]| subjects.iter().all(|subject| known.name.contains(subject));
         subjects.iter().any(is_about)
     };
-    tools
+    known
         .iter()
-        .map(|tool| !is_builtin(tool) || goes_with(tool))
+        .zip(&builtin)
+        .map(|(known, builtin)| !builtin || goes_with(known))
         .collect()
 }
 

@@ -159,7 +159,6 @@ impl Condition {
             blocks.is_empty() || blocks.iter().any(|block| found.has_block(*block))
         };
         let (user, system) = (&signals.user, &signals.system);
-        let text = framing::without_switches(&signals.last_user);
         if !any(&self.last_user.has, &|phrase| user.has(phrase)) {
             found("last_user_has")?;
         }
@@ -187,11 +186,14 @@ impl Condition {
         if !block(&self.system.blocks, system) {
             found("system_block")?;
         }
-        if !self.starts.is_empty() && !self.starts.iter().any(|start| start.starts(text)) {
-            found("last_user_starts")?;
-        }
-        if !self.ends.is_empty() && !self.ends.iter().any(|end| end.ends(text)) {
-            found("last_user_ends")?;
+        if !self.starts.is_empty() || !self.ends.is_empty() {
+            let text = framing::without_switches(&signals.last_user);
+            if !self.starts.is_empty() && !self.starts.iter().any(|start| start.starts(text)) {
+                found("last_user_starts")?;
+            }
+            if !self.ends.is_empty() && !self.ends.iter().any(|end| end.ends(text)) {
+                found("last_user_ends")?;
+            }
         }
         ControlFlow::Continue(())
     }

@@ -1,5 +1,7 @@
 //! `strip_block`: thinking and its like leave the history.
 
+use aho_corasick::{AhoCorasick, MatchKind};
+
 use super::{Description, Example, Operation, ROLE, role};
 use crate::{
     chat::Role,
@@ -81,6 +83,8 @@ tags = ["think"]"#,
 struct StripBlock {
     role: Role,
     tags: Vec<(String, String)>,
+    /// The opening tags: most texts hold none of them, which one look tells.
+    opening: AhoCorasick,
     reasoning: bool,
 }
 
@@ -113,9 +117,19 @@ fn compile(table: &Table<'_>, problems: &mut Vec<Problem>) -> Option<Box<dyn Ope
                 .help("for example: tags = \"think\", or [\"details\"]"),
         );
     }
+    let opening = AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(tags.iter().map(|(open, _)| open));
+    let opening = opening
+        .map_err(|error| {
+            let problem = Problem::error("P003", "these tags are too many");
+            problems.push(problem.at(Some(table.place("tags")), error.to_string()));
+        })
+        .ok()?;
     Some(Box::new(StripBlock {
         role: role(table)?,
         tags,
+        opening,
         reasoning: word.is_some(),
     }))
 }
@@ -160,15 +174,9 @@ impl StripBlock {
 
     /// The first opening tag outside of code fences.
     fn first(&self, text: &str) -> Option<(usize, &(String, String))> {
-        let tag = |tag: &(String, String)| {
-            text.match_indices(tag.0.as_str())
-                .find(|(at, _)| !in_fence(text, *at))
-                .map(|(at, _)| at)
-        };
-        self.tags
-            .iter()
-            .filter_map(|pair| Some((tag(pair)?, pair)))
-            .min_by_key(|(at, _)| *at)
+        let mut hits = self.opening.find_iter(text);
+        let hit = hits.find(|hit| !in_fence(text, hit.start()))?;
+        Some((hit.start(), self.tags.get(hit.pattern().as_usize())?))
     }
 }
 

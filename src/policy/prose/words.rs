@@ -56,19 +56,22 @@ pub(crate) fn words(text: &str) -> impl Iterator<Item = (&str, u64)> + '_ {
 /// The keys of the words of a name such as `search_notes` or `searchNotes`.
 pub(crate) fn name_keys(name: &str) -> Vec<u64> {
     let stop: &[u64] = &STOP_KEYS;
-    let mut words = vec![String::new()];
+    let mut keys = Vec::new();
+    let mut add = |word: Option<&str>| {
+        let word = word.filter(|word| !word.is_empty());
+        keys.extend(word.and_then(|word| key(word, stop)));
+    };
+    let mut start = 0;
     let mut lower = false;
-    for c in name.chars() {
+    for (at, c) in name.char_indices() {
         if !c.is_alphanumeric() || (c.is_uppercase() && lower) {
-            words.push(String::new());
+            add(name.get(start..at));
+            start = at + if c.is_alphanumeric() { 0 } else { c.len_utf8() };
         }
         lower = c.is_lowercase();
-        if let (true, Some(word)) = (c.is_alphanumeric(), words.last_mut()) {
-            word.extend(c.to_lowercase());
-        }
     }
-    let keys = words.iter().filter_map(|word| key(word, stop));
-    keys.collect()
+    add(name.get(start..));
+    keys
 }
 
 /// The key of one word, whatever it tells.

@@ -1,11 +1,11 @@
 //! Which tools a conversation asks for: by what people say when they want something done, and by the words that their
 //! questions share with names and descriptions.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use serde_json::Value;
 
-use super::intents::{self, INTENTS};
+use super::intents::{self, INTENTS, Intent};
 use crate::{
     chat::{Content, Message, Part, Role, Tool},
     policy::prose,
@@ -52,8 +52,66 @@ pub(super) struct Want {
     strength: u32,
 }
 
+/// The words by which a tool is known.
+pub(super) struct Known {
+    /// Of its name, in order.
+    pub(super) name: Vec<u64>,
+    /// Of what its description says it is for.
+    said: Vec<u64>,
+}
+
+impl Known {
+    pub(super) fn of(tool: &Tool) -> Self {
+        Self {
+            name: prose::name_keys(&tool.name),
+            said: prose::keys(purpose(&tool.definition)).collect(),
+        }
+    }
+
+    /// What the intents count for the tool, and whether one of them wants it whatever else is said. A verb alone only
+    /// says which of the wanted tools comes first.
+    fn serves(&self, intents: &[usize]) -> (f32, bool) {
+        let (mut score, mut is_meant) = (0.0, false);
+        for intent in intents.iter().filter_map(|intent| SERVED.get(*intent)) {
+            let is_in = |words: &[u64], keys: &[u64]| words.iter().any(|word| keys.contains(word));
+            let strong = match (
+                is_in(&intent.names, &self.name),
+                is_in(&intent.described, &self.said),
+            ) {
+                (true, _) => counts::INTENT,
+                (false, true) => counts::INTENT_SAID,
+                (false, false) => 0.0,
+            };
+            score += strong;
+            let verb = self.name.first();
+            if verb.is_some_and(|verb| intent.verbs.contains(verb)) {
+                score += counts::INTENT_VERB;
+            }
+            is_meant |= strong > 0.0;
+        }
+        (score, is_meant)
+    }
+}
+
+/// The words of tools that serve each intent.
+struct Served {
+    names: Vec<u64>,
+    described: Vec<u64>,
+    verbs: Vec<u64>,
+}
+
+static SERVED: LazyLock<Vec<Served>> = LazyLock::new(|| {
+    let keys = |words: &[&str]| words.iter().map(|word| prose::word_key(word)).collect();
+    let served = |intent: &Intent| Served {
+        names: keys(intent.names),
+        described: keys(intent.described),
+        verbs: keys(intent.verbs),
+    };
+    INTENTS.iter().map(served).collect()
+});
+
 /// How much each tool is wanted; `None` where nobody asked for it.
-pub(super) fn wants(messages: &[Message], tools: &[Tool]) -> Vec<Option<Want>> {
+pub(super) fn wants(messages: &[Message], tools: &[Known]) -> Vec<Option<Want>> {
     let questions = messages.iter().filter(|message| message.role == Role::User);
     let count = questions.clone().count();
     let mut words = Words::default();
@@ -61,7 +119,6 @@ pub(super) fn wants(messages: &[Message], tools: &[Tool]) -> Vec<Option<Want>> {
     let turns: Vec<Turn> = recent
         .map(|(number, message)| words.read(number, message))
         .collect();
-    let served = Served::of(tools);
     for (index, tool) in tools.iter().enumerate() {
         words.hold_against(index, tool);
     }
@@ -79,8 +136,8 @@ pub(super) fn wants(messages: &[Message], tools: &[Tool]) -> Vec<Option<Want>> {
         }
         let more = turn.words.len().saturating_sub(FEW_WORDS) as f32;
         let enough = ENOUGH * (1.0 + MORE * more);
-        for (tool, (want, score)) in wants.iter_mut().zip(&scores).enumerate() {
-            let (meant, is_meant) = served.by(tool, &turn.intents);
+        for (tool, (want, score)) in tools.iter().zip(wants.iter_mut().zip(&scores)) {
+            let (meant, is_meant) = tool.serves(&turn.intents);
             if is_meant || *score >= enough {
                 let strength = ((score + meant) * 100.0) as u32;
                 *want = Some(Want {
@@ -109,21 +166,19 @@ pub(super) fn named(text: &str, tools: &[Tool]) -> Vec<bool> {
 }
 
 /// The words of a question that want a tool, for people.
-pub(super) fn reason(messages: &[Message], want: Want, tool: &Tool) -> String {
+pub(super) fn reason(messages: &[Message], want: Want, tool: &Known) -> String {
     let mut questions = messages.iter().filter(|message| message.role == Role::User);
     let Some(message) = questions.nth(want.turn) else {
         return String::new();
     };
-    let served = Served::of(std::slice::from_ref(tool));
-    let mut keys = prose::name_keys(&tool.name);
-    keys.extend(prose::keys(purpose(&tool.definition)));
     let mut reasons: Vec<&str> = Vec::new();
     let text = message.content.text();
     for end in ends(own_words(&text)) {
         let intents = intents::of(end);
-        let serves = |(intent, _): &&(usize, &str)| served.by(0, &[*intent]).1;
+        let serves = |(intent, _): &&(usize, &str)| tool.serves(&[*intent]).1;
         reasons.extend(intents.iter().filter(serves).map(|(_, phrase)| *phrase));
-        let shared = tellers(end).filter(|(_, key)| keys.contains(key));
+        let shared =
+            tellers(end).filter(|(_, key)| tool.name.contains(key) || tool.said.contains(key));
         for (word, _) in shared {
             if !reasons.contains(&word) {
                 reasons.push(word);
@@ -189,9 +244,8 @@ impl Words {
     }
 
     /// Writes down which of the words stand in a tool's name and description.
-    fn hold_against(&mut self, tool: usize, definition: &Tool) {
-        let name = prose::name_keys(&definition.name);
-        let (verb, subjects) = match name.as_slice() {
+    fn hold_against(&mut self, tool: usize, known: &Known) {
+        let (verb, subjects) = match known.name.as_slice() {
             [verb, subjects @ ..] if !subjects.is_empty() => (Some(*verb), subjects),
             all => (None, all),
         };
@@ -203,8 +257,8 @@ impl Words {
         if let Some(verb) = verb {
             self.note(tool, verb, counts::VERB, counts::VERB);
         }
-        for key in prose::keys(purpose(&definition.definition)) {
-            self.note(tool, key, counts::SAID, counts::SAID_MOST);
+        for key in &known.said {
+            self.note(tool, *key, counts::SAID, counts::SAID_MOST);
         }
     }
 
@@ -233,53 +287,6 @@ impl Words {
         } else {
             1.0
         }
-    }
-}
-
-/// What each tool's name and description say of intents.
-struct Served(Vec<(Vec<u64>, Vec<u64>)>);
-
-impl Served {
-    fn of(tools: &[Tool]) -> Self {
-        let described: Vec<u64> = INTENTS
-            .iter()
-            .flat_map(|intent| intent.described)
-            .map(|word| prose::word_key(word))
-            .collect();
-        let keys = |tool: &Tool| {
-            let said = prose::keys(purpose(&tool.definition));
-            let said = said.filter(|key| described.contains(key));
-            (prose::name_keys(&tool.name), said.collect())
-        };
-        Self(tools.iter().map(keys).collect())
-    }
-
-    /// What the intents count for a tool, and whether one of them wants it whatever else is said. A verb alone only says
-    /// which of the wanted tools comes first.
-    fn by(&self, tool: usize, intents: &[usize]) -> (f32, bool) {
-        let Some((name, said)) = self.0.get(tool) else {
-            return (0.0, false);
-        };
-        let (mut score, mut is_meant) = (0.0, false);
-        for intent in intents.iter().filter_map(|intent| INTENTS.get(*intent)) {
-            let is_in = |words: &[&str], keys: &[u64]| {
-                words
-                    .iter()
-                    .any(|word| keys.contains(&prose::word_key(word)))
-            };
-            let strong = match (is_in(intent.names, name), is_in(intent.described, said)) {
-                (true, _) => counts::INTENT,
-                (false, true) => counts::INTENT_SAID,
-                (false, false) => 0.0,
-            };
-            score += strong;
-            let mut verbs = intent.verbs.iter().map(|verb| prose::word_key(verb));
-            if verbs.any(|verb| name.first() == Some(&verb)) {
-                score += counts::INTENT_VERB;
-            }
-            is_meant |= strong > 0.0;
-        }
-        (score, is_meant)
     }
 }
 
