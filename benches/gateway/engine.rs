@@ -36,7 +36,7 @@ struct Cost {
 /// Prints token cost, first-token overhead and memory.
 pub(crate) fn run() {
     let dir = tempfile::tempdir().expect("temp dir");
-    let config = "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[telemetry]\nlog_level = \"warn\"\n";
+    let config = "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[log]\ncontent = \"off\"\n\n[telemetry]\nlog_level = \"warn\"\n";
     println!("\nEmbedded engine ({MODEL} on the simulated board).");
     one_stream(dir.path(), config);
 

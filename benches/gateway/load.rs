@@ -109,15 +109,18 @@ pub(crate) fn closed_loop(port: u16, connections: usize, requests: usize, body: 
     })
 }
 
-/// A chat request of about `size` bytes, in the key order of Open WebUI.
-pub(crate) fn chat_body(model: &str, stream: bool, size: usize) -> Vec<u8> {
+/// A chat request of about `size` bytes, in the key order of Open WebUI. Each answer in it begins with `thought`.
+pub(crate) fn chat_body(model: &str, stream: bool, size: usize, thought: &str) -> Vec<u8> {
     let mut messages = Vec::new();
     while messages.iter().map(String::len).sum::<usize>() + 200 < size {
         let turn = messages.len();
         let role = if turn % 2 == 0 { "user" } else { "assistant" };
+        let thought = if turn % 2 == 0 { "" } else { thought };
         let text =
             format!("In turn {turn} we speak of \\\"proxies\\\", caches and queues.\\n").repeat(14);
-        messages.push(format!(r#"{{"role":"{role}","content":"{text}"}}"#));
+        messages.push(format!(
+            r#"{{"role":"{role}","content":"{thought}{text}"}}"#
+        ));
     }
     if messages.len() % 2 == 0 {
         messages.pop();

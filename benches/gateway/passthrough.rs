@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    load,
+    load::{self, Client},
     process::{Process, free_port, median, percentile, rkgate},
 };
 
@@ -34,7 +34,7 @@ impl Proxies {
         let mut proxies = vec![("bare pingora", bare)];
         proxies.extend(nginx(dir.path(), &upstream).map(|nginx| ("nginx", nginx)));
         let config = format!(
-            "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[[upstream]]\nname = \"stub\"\nurls = [\"http://{upstream}/v1\"]\n\n[telemetry]\nlog_level = \"warn\"\n"
+            "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[log]\ncontent = \"off\"\n\n[[upstream]]\nname = \"stub\"\nurls = [\"http://{upstream}/v1\"]\n\n[telemetry]\nlog_level = \"warn\"\n"
         );
         proxies.push(("rkgate", rkgate(dir.path(), &config, "0")));
         Self {
@@ -75,21 +75,33 @@ fn nginx(dir: &Path, upstream: &str) -> Option<Process> {
     ))
 }
 
-/// Prints a table for 8 KB and 60 KB bodies, one connection and sixteen.
+/// Thinking as some clients send it back with the history.
+const THOUGHT: &str = "<think>\\nHm.\\n</think>\\n\\n";
+
+/// Prints a table for 8 KB and 60 KB bodies, one connection and sixteen: first for bodies that the shipped rules leave as
+/// they are, then for one that they take thinking out of. The references pass both on.
 pub(crate) fn run() {
     let proxies = Proxies::start();
     println!(
         "\nPass-through, nothing changed. {ROUNDS} alternating rounds, medians; one shared core."
     );
-    println!(
-        "{:>6} {:>5}  {:<14} {:>12} {:>9} {:>12} {:>12}",
-        "body", "conns", "proxy", "CPU us/req", "x bare", "p50 us (+)", "p99 us (+)"
-    );
+    heading();
     for (size, requests) in [(8_000, 1_500), (60_000, 800)] {
-        let body = load::chat_body("stub", false, size);
+        let body = load::chat_body("stub", false, size, "");
+        assert_eq!(passed(&proxies, &body), body.len(), "nothing is to change");
         for connections in [1, 16] {
             table(&proxies, &body, connections, requests / connections);
         }
+    }
+    println!(
+        "\nRewritten by rkgate: thinking is taken out of every answer (to reach: 3.0 x bare)."
+    );
+    heading();
+    let body = load::chat_body("stub", false, 60_000, THOUGHT);
+    let text = String::from_utf8(body.clone()).expect("text");
+    assert_eq!(passed(&proxies, &body), text.replace(THOUGHT, "").len());
+    for connections in [1, 16] {
+        table(&proxies, &body, connections, 800 / connections);
     }
     for (name, proxy) in &proxies.proxies {
         println!(
@@ -97,6 +109,25 @@ pub(crate) fn run() {
             proxy.resident_mib()
         );
     }
+}
+
+fn heading() {
+    println!(
+        "{:>6} {:>5}  {:<14} {:>12} {:>9} {:>12} {:>12}",
+        "body", "conns", "proxy", "CPU us/req", "x bare", "p50 us (+)", "p99 us (+)"
+    );
+}
+
+/// Bytes of a body that reach the upstream through rkgate.
+fn passed(proxies: &Proxies, body: &[u8]) -> usize {
+    let (_, rkgate) = proxies.proxies.last().expect("rkgate");
+    let mut told = None;
+    let status = Client::connect(rkgate.port).post(body, |line, _| {
+        let answer: serde_json::Value = serde_json::from_str(line).expect("JSON");
+        told = answer["usage"]["prompt_tokens"].as_u64();
+    });
+    assert_eq!(status, 200);
+    usize::try_from(told.expect("the length")).expect("a length")
 }
 
 fn table(proxies: &Proxies, body: &[u8], connections: usize, requests: usize) {

@@ -12,7 +12,7 @@ use crate::{
 /// Prints a table for one stream and for sixteen at once.
 pub(crate) fn run() {
     let proxies = Proxies::start();
-    let body = chat_body("stub", true, 8_000);
+    let body = chat_body("stub", true, 8_000, "");
     println!("\nStreams of {TOKENS} tokens, 5 ms apart, through the proxy.");
     println!(
         "{:>7}  {:<14} {:>15} {:>16} {:>14}",

@@ -63,7 +63,7 @@ fn connection(stream: TcpStream) -> std::io::Result<()> {
         } else if body.starts_with(br#"{"stream":true"#) {
             tokens(&mut writer)?;
         } else {
-            json(&mut writer, &answer())?;
+            json(&mut writer, &answer(length))?;
         }
     }
 }
@@ -76,10 +76,11 @@ fn json(writer: &mut TcpStream, body: &str) -> std::io::Result<()> {
     writer.write_all(head.as_bytes())
 }
 
-fn answer() -> String {
+/// Tells the length of the request's body as its tokens.
+fn answer(length: usize) -> String {
     let content = "A reverse proxy stands before a server. ".repeat(12);
     format!(
-        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"stub","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"}}]}}"#
+        r#"{{"id":"chatcmpl-1","object":"chat.completion","created":1,"model":"stub","choices":[{{"index":0,"message":{{"role":"assistant","content":"{content}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":{length},"completion_tokens":1}}}}"#
     )
 }
 
