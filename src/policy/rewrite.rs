@@ -14,10 +14,12 @@ use crate::chat::Request;
 
 type Limit = fn(&mut Rewriter<'_>, &Context<'_>);
 
-/// The limits of a model's settings, in the order in which they are kept, under the names of their keys.
-const LIMITS: [(Stage, &str, Limit); 2] = [
+/// The limits of a model's settings, in the order in which they are kept, under the names of their keys. Tools once more
+/// at the end: those that are too many and stayed only because they had been used go with the turns that used them.
+const LIMITS: [(Stage, &str, Limit); 3] = [
     (Stage::Tools, "tools", tools::apply),
     (Stage::Trim, "history", trim::apply),
+    (Stage::Tools, "tools", tools::apply),
 ];
 
 /// What the stages make of a request.

@@ -59,8 +59,11 @@ fn total(sizes: &[Size]) -> Size {
     sizes.iter().fold(Size::default(), |sum, size| sum + *size)
 }
 
-/// Makes single messages shorter that are too long for the model's window: half of it at most for any, and after the
-/// last question what that leaves for each. The last user message and system messages are not touched.
+/// Makes single messages shorter that are too long for the model's window. The last user message and system messages are
+/// not touched.
+///
+/// How long a message may be follows from its own turn alone, so that it comes out the same in each turn to come: half of
+/// the window for a question, half of what its question leaves for an answer and for the results of its calls together.
 fn cut_long(
     request: &mut Rewriter<'_>,
     context: &Context<'_>,
@@ -71,51 +74,64 @@ fn cut_long(
         return sizes;
     };
     let question = request.last(Role::User);
-    let behind = question.map_or(0, |question| request.len() - question - 1);
-    let asked = question
-        .and_then(|question| sizes.get(question))
-        .map_or(0, |size| size.tokens);
-    let left = window.saturating_sub(asked);
-    for (index, size) in sizes.iter_mut().enumerate() {
-        let Some(message) = request.message(index) else {
-            continue;
-        };
-        if message.role == Role::System || Some(index) == question {
-            continue;
-        }
-        let recent = question.is_some_and(|question| index > question);
-        // Results of the calls of one answer stand side by side and stay together.
-        let share = match recent {
-            true => left / u32::try_from(behind.clamp(1, 4)).unwrap_or(4),
-            false => window / 2,
-        };
-        let limit = share.min(window / 2).max(SHORTEST);
-        // The answer that the model is asked to continue ends where it ends.
-        let continued = index + 1 == request.len() && message.role == Role::Assistant;
-        if size.tokens <= limit || continued {
-            continue;
-        }
-        let mut max = message.content.text().chars().count();
-        let mut tokens = size.tokens;
-        // Characters are not equally many tokens everywhere.
-        while tokens > limit && max > SHORTEST as usize {
-            max = ((max as u64 * u64::from(limit) / u64::from(tokens)) as usize).min(max * 9 / 10);
-            request.edit(
-                index,
-                "cut in the middle: too long for the window",
-                |text| prose::cut_middle(text, max, MARK),
-            );
-            let Some(message) = request.message(index) else {
-                break;
+    let units = units::split(request.messages());
+    let mut asked = 0;
+    for unit in units {
+        let results = unit.messages.len().saturating_sub(1).max(1);
+        for index in unit.messages.clone() {
+            let Some(role) = request.message(index).map(|message| message.role) else {
+                continue;
             };
-            *size = Size::of(message, context);
-            if size.tokens >= tokens {
-                break;
+            let Some(size) = sizes.get_mut(index) else {
+                continue;
+            };
+            if role == Role::User {
+                let before = if unit.starts_turn { 0 } else { asked };
+                asked = (before + size.tokens).min(window / 2);
             }
-            tokens = size.tokens;
+            let limit = match role {
+                Role::User => window / 2,
+                Role::Tool => (window - asked) / 2 / u32::try_from(results).unwrap_or(u32::MAX),
+                Role::Assistant | Role::System => (window - asked) / 2,
+            };
+            // The answer that the model is asked to continue ends where it ends.
+            let continued = index + 1 == request.len() && role == Role::Assistant;
+            if Some(index) != question && !continued {
+                *size = cut_to(request, context, index, *size, limit.max(SHORTEST));
+            }
         }
     }
     sizes
+}
+
+/// Cuts the middle out of a message until it is short enough.
+fn cut_to(
+    request: &mut Rewriter<'_>,
+    context: &Context<'_>,
+    index: usize,
+    mut size: Size,
+    limit: u32,
+) -> Size {
+    let chars = request.text(index).chars().count();
+    let mut max = chars;
+    // Characters are not equally many tokens everywhere.
+    while size.tokens > limit && max > SHORTEST as usize {
+        max = ((max as u64 * u64::from(limit) / u64::from(size.tokens)) as usize).min(max * 9 / 10);
+        request.edit(
+            index,
+            "cut in the middle: too long for the window",
+            |text| prose::cut_middle(text, max, MARK),
+        );
+        let Some(message) = request.message(index) else {
+            break;
+        };
+        let cut = Size::of(message, context);
+        if cut.tokens >= size.tokens {
+            break;
+        }
+        size = cut;
+    }
+    size
 }
 
 /// Which units go.

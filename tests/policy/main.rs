@@ -10,6 +10,7 @@
 mod boards;
 mod fixtures;
 mod golden;
+mod invariants;
 mod local;
 mod recognition;
 mod sampling;

@@ -148,6 +148,10 @@ fn read(text: &str) -> Option<(String, bool)> {
             };
             words = fewer;
         }
+        // The switch may have stood before a fence.
+        if found.is_some() && words.starts_with("```") {
+            fenced = true;
+        }
         last = found.or(last);
         if found.is_none() || !words.is_empty() {
             rest.push_str(words);
