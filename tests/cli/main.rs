@@ -10,8 +10,10 @@
 mod console;
 mod explain;
 mod log;
+mod open_webui;
 mod serve;
 mod server;
+mod tasks;
 
 use std::{
     fs,
