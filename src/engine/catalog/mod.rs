@@ -1,5 +1,6 @@
 //! The models below `models_dir`: what each is, what it is called and what to expect of it.
 
+mod advice;
 pub mod expectation;
 mod fact;
 mod kind;

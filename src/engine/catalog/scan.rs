@@ -5,7 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{ModelCard, ModelKind, expectation, manifest, name};
+use super::{ModelCard, ModelKind, advice, expectation, manifest, name};
 
 /// Directories below `models_dir` that are looked into.
 const DEPTH: usize = 6;
@@ -82,6 +82,12 @@ pub(super) fn card(path: &Path) -> ModelCard {
             "the file name `{stem}` does not tell family and size; set `family` and `size` in model.toml beside it"
         ));
     }
+
+    warnings.extend(advice::about(
+        &family,
+        quantisation.as_deref(),
+        chip.as_deref(),
+    ));
 
     let dir = path.parent().unwrap_or(Path::new("."));
     let tokenizer_dir = manifest
