@@ -35,6 +35,8 @@ pub(crate) struct Faults {
     pub(crate) broken_json: bool,
     pub(crate) think_anyway: bool,
     pub(crate) repetition: bool,
+    /// Nothing in the cache is used for the next prompt.
+    pub(crate) no_reuse: bool,
 }
 
 /// A fault setting that makes no sense.
@@ -120,6 +122,7 @@ impl Faults {
             "broken_json" => self.broken_json = flag()?,
             "think_anyway" => self.think_anyway = flag()?,
             "repetition" => self.repetition = flag()?,
+            "no_reuse" => self.no_reuse = flag()?,
             _ => return Err(FaultError::Unknown(name.to_owned())),
         }
         Ok(())

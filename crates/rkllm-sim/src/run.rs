@@ -152,7 +152,8 @@ impl Session {
             keep_history: request.keep_history,
             save_cache: request.save_cache.clone(),
         };
-        let reuse = !(request.inputs.iter().any(Input::is_embedding) && self.abi == Abi::V1_2_0);
+        let embedded = request.inputs.iter().any(Input::is_embedding);
+        let reuse = !(self.faults.no_reuse || embedded && self.abi == Abi::V1_2_0);
         let sampling = request.sampling.unwrap_or(self.settings.sampling);
         for (row, prompt) in prompts.iter().enumerate() {
             let Ok(past) = self.place(state, row, prompt, request.keep_history, reuse) else {

@@ -28,6 +28,16 @@ fn the_common_prefix_with_the_last_run_is_not_computed_again() {
 }
 
 #[test]
+fn with_the_fault_no_reuse_nothing_is_saved() {
+    let mut board = Board::new();
+    board.knobs.faults.no_reuse = true;
+    let session = board.load();
+    for _ in 0..2 {
+        assert_eq!(computed(&session, &tokens(&session, "abcd[ok]")), 8);
+    }
+}
+
+#[test]
 fn history_appends_to_the_cache() {
     let session = Board::new().load();
     let request = Request {
