@@ -152,6 +152,31 @@ pub struct Completion {
     pub decode: Duration,
 }
 
+/// One turn of a job at the NPU. A job that is stopped for a more urgent one has several.
+#[derive(Debug, Clone)]
+pub struct TurnReport {
+    /// The request's id: [`Job::id`].
+    pub request: String,
+    /// The model's id.
+    pub model: String,
+    /// When the worker was told to run.
+    pub began: Instant,
+    /// When the NPU was free again.
+    pub ended: Instant,
+    /// Tokens of the prompt, with what an answer that goes on has said before.
+    pub prompt: u32,
+    /// Of these, tokens that the KV cache held.
+    pub cached: u32,
+    /// Tokens generated in this turn.
+    pub completion: u32,
+    /// Whether the gateway stopped it. The times below are then the clock's.
+    pub stopped: bool,
+    /// Time that the runtime says it spent on the prompt.
+    pub prefill: Duration,
+    /// The same of the answer.
+    pub decode: Duration,
+}
+
 pub mod catalog;
 mod dispatch;
 mod error;

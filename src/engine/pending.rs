@@ -112,7 +112,8 @@ impl Before {
     }
 }
 
-fn time(ms: f32) -> Duration {
+/// A time that a worker tells.
+pub(super) fn time(ms: f32) -> Duration {
     Duration::try_from_secs_f32(ms / 1e3).unwrap_or_default()
 }
 

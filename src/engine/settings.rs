@@ -2,6 +2,10 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use tokio::sync::mpsc;
+
+use super::TurnReport;
+
 /// How the engine runs. [`Default`] holds the documented defaults.
 #[derive(Debug, Clone)]
 pub struct EngineSettings {
@@ -25,6 +29,8 @@ pub struct EngineSettings {
     pub worker_command: Vec<OsString>,
     /// Environment that the workers get in addition to that of this process.
     pub worker_env: Vec<(String, String)>,
+    /// Who hears of each turn at the NPU when it is over, for reports of where the time went.
+    pub turns: Option<mpsc::UnboundedSender<TurnReport>>,
 }
 
 impl Default for EngineSettings {
@@ -40,6 +46,7 @@ impl Default for EngineSettings {
             heartbeat_timeout: Duration::from_secs(15),
             worker_command: Vec::new(),
             worker_env: Vec::new(),
+            turns: None,
         }
     }
 }

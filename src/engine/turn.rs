@@ -1,14 +1,17 @@
 //! One turn of a job at the NPU.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Completion, EngineError, Started, Withdrawal,
-    pending::Pending,
-    protocol::{Finished, Prepared},
+    Completion, EngineError, Started, TurnReport, Withdrawal,
+    pending::{Pending, time},
+    protocol::{End, Finished, Prepared},
     scheduler::{ATTEMPTS, Scheduler, room},
     slot::Slot,
     status::add,
@@ -59,10 +62,12 @@ impl Scheduler {
         if stop.is_cancelled() {
             return Ok(Turn::Stopped);
         }
+        let began = Instant::now();
         let finished = self
             .execute(pending, stop, &worker, &placement, prepared, room)
             .await?;
         self.count(pending, &finished);
+        self.report(pending, &finished, began);
         self.queue.reusable(&finished.reusable);
         let mut state = pending.state();
         match state.before.completion(&finished) {
@@ -134,6 +139,25 @@ impl Scheduler {
             }
         };
         finished.map_err(|_| lost(slot))?
+    }
+
+    /// Tells who wants to know who had the NPU, and when.
+    fn report(&self, pending: &Pending, finished: &Finished, began: Instant) {
+        if let Some(turns) = &self.settings.turns {
+            // Nobody is left to be told once the receiver is gone.
+            let _ = turns.send(TurnReport {
+                request: pending.request.clone(),
+                model: pending.slot.card.id.clone(),
+                began,
+                ended: Instant::now(),
+                prompt: finished.prompt,
+                cached: finished.cached,
+                completion: finished.completion,
+                stopped: finished.reason == End::Aborted,
+                prefill: time(finished.prefill_ms),
+                decode: time(finished.decode_ms),
+            });
+        }
     }
 
     fn count(&self, pending: &Pending, finished: &Finished) {
