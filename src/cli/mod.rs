@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod bench;
 mod check;
 mod configuration;
 mod doctor;
@@ -61,6 +62,8 @@ enum Command {
     Log(log::Options),
     /// Runs logged requests through other rules and policies: what would change.
     Replay(replay::Options),
+    /// Measures what conversations cost.
+    Bench(bench::Options),
     /// Looks for what keeps this machine from answering fast, and names the cure.
     Doctor(doctor::Options),
     /// Prints the JSON Schema of a kind of file, for editors.
@@ -135,6 +138,7 @@ pub fn run() -> ExitCode {
         Some(Command::Models(options)) => models::run(&configuration, &options),
         Some(Command::Log(options)) => log::run(&configuration, &options),
         Some(Command::Replay(options)) => replay::run(&configuration, &options),
+        Some(Command::Bench(options)) => bench::run(&configuration, &options),
         Some(Command::Doctor(options)) => doctor::run(&configuration, &options),
         Some(Command::Schema(options)) => schema::run(&options),
     };

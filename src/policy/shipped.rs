@@ -76,6 +76,13 @@ pub fn files() -> Vec<Source> {
     rules.chain(policies).collect()
 }
 
+/// The shipped files' names: `rules/NAME` and `policies/NAME`.
+pub fn names() -> impl Iterator<Item = String> {
+    let rules = RULES.iter().map(|(name, _)| format!("rules/{name}"));
+    let policies = POLICIES.iter().map(|(name, _)| format!("policies/{name}"));
+    rules.chain(policies)
+}
+
 /// The shipped files and those of two directories, in the byte order of their names. A file of a directory takes the
 /// place of the shipped file with the same name. A directory that is not there adds nothing.
 ///

@@ -7,6 +7,7 @@
     reason = "tests"
 )]
 
+mod bench;
 mod console;
 mod explain;
 mod log;

@@ -1,6 +1,6 @@
 //! `rkgate serve`: puts the rooms together, says where it listens, and ends them in order.
 
-mod settings;
+pub(super) mod settings;
 
 use std::{
     io::{self, Write},

@@ -12,7 +12,7 @@ use crate::{
     wire::openai::ThinkSwitch,
 };
 
-pub(super) fn engine(config: &config::Engine) -> EngineSettings {
+pub(in crate::cli) fn engine(config: &config::Engine) -> EngineSettings {
     EngineSettings {
         library: match &config.library {
             Library::Auto => engine::Library::Auto,
@@ -37,7 +37,7 @@ pub(super) fn engine(config: &config::Engine) -> EngineSettings {
 }
 
 /// Where the rules and policies come from; `chip` is the board's, where there is one.
-pub(super) fn policy(policy: &config::Policy, chip: Option<&str>) -> Origin {
+pub(in crate::cli) fn policy(policy: &config::Policy, chip: Option<&str>) -> Origin {
     Origin {
         rules: policy.rules.clone(),
         policies: policy.policies.clone(),
@@ -45,7 +45,7 @@ pub(super) fn policy(policy: &config::Policy, chip: Option<&str>) -> Origin {
     }
 }
 
-pub(super) fn gateway(config: &Config) -> GatewaySettings {
+pub(in crate::cli) fn gateway(config: &Config) -> GatewaySettings {
     let limits = &config.limits;
     let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
     GatewaySettings {
@@ -66,7 +66,7 @@ pub(super) fn gateway(config: &Config) -> GatewaySettings {
     }
 }
 
-pub(super) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings {
+pub(in crate::cli) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings {
     promptlog::Settings {
         path: log.path.clone(),
         content: log.content,
@@ -79,7 +79,7 @@ pub(super) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings {
     }
 }
 
-pub(super) fn upstreams(upstreams: &[config::Upstream]) -> Vec<UpstreamSettings> {
+pub(in crate::cli) fn upstreams(upstreams: &[config::Upstream]) -> Vec<UpstreamSettings> {
     let settings = |upstream: &config::Upstream| UpstreamSettings {
         name: upstream.name.clone(),
         urls: upstream.urls.clone(),
