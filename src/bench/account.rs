@@ -36,6 +36,8 @@ pub struct Sums {
     pub answering: Duration,
     /// Prompt tokens that had to be read.
     pub computed: u64,
+    /// Of these, those of questions.
+    pub computed_for_chats: u64,
     /// Prompt tokens that the KV cache held.
     pub reused: u64,
     /// How long questions waited while tasks had the NPU.
@@ -118,6 +120,7 @@ impl Play {
                 .iter()
                 .map(|turn| u64::from(turn.computed()))
                 .sum(),
+            computed_for_chats: chats.iter().map(|chat| u64::from(chat.computed)).sum(),
             reused: self.turns.iter().map(|turn| u64::from(turn.cached)).sum(),
             behind_tasks: chats.iter().map(|chat| chat.behind_tasks).sum(),
             failed: self
@@ -224,7 +227,8 @@ pub(super) mod tests {
         assert_eq!(figures.behind_tasks, seconds(4));
         assert_eq!((figures.prompt, figures.computed), (30, 10));
         let sums = play.sums();
-        assert_eq!((sums.computed, sums.reused), (60, 20));
+        assert_eq!((sums.computed, sums.computed_for_chats), (60, 10));
+        assert_eq!(sums.reused, 20);
         assert_eq!((sums.busy, sums.answering), (seconds(10), seconds(3)));
         assert_eq!(sums.beside_answers(), seconds(7));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Goal, Kind, Outcome, Play, Request, Script, median};
+use super::{Goal, Kind, Outcome, Play, Request, Script, median, table::seconds};
 
 /// What an answer may take beyond reading its own new tokens.
 const OVERHEAD: Duration = Duration::from_millis(150);
@@ -147,14 +147,24 @@ fn task_delay(play: &Play) -> Vec<Verdict> {
 }
 
 fn prefill(outcome: &Outcome) -> Vec<Verdict> {
-    let (ours, naive) = (outcome.ours.sums().computed, outcome.naive.sums().computed);
-    let limit = naive / PREFILL_SHARE;
-    vec![Verdict {
-        what: "prompt tokens read".to_owned(),
-        measured: ours.to_string(),
-        reference: format!("{limit} (1/{PREFILL_SHARE} of naive's {naive})"),
-        held: ours <= limit,
-    }]
+    let (ours, naive) = (outcome.ours.sums(), outcome.naive.sums());
+    let verdict = |what: &str, ours: u64, naive: u64| {
+        let limit = naive / PREFILL_SHARE;
+        Verdict {
+            what: format!("prompt tokens read {what}"),
+            measured: ours.to_string(),
+            reference: format!("{limit} (1/{PREFILL_SHARE} of naive's {naive})"),
+            held: ours <= limit,
+        }
+    };
+    vec![
+        verdict("in all", ours.computed, naive.computed),
+        verdict(
+            "for the questions",
+            ours.computed_for_chats,
+            naive.computed_for_chats,
+        ),
+    ]
 }
 
 /// Each person's median against the same questions alone, and one answer of somebody else.
@@ -208,12 +218,6 @@ fn model_list(play: &Play) -> Vec<Verdict> {
         reference: format!("{} ms", MODEL_LIST.as_millis()),
         held: slow <= MODEL_LIST && !times.is_empty(),
     }]
-}
-
-/// A time for people.
-#[must_use]
-pub fn seconds(time: Duration) -> String {
-    format!("{:.2} s", time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -272,9 +276,9 @@ mod tests {
         assert_eq!(held(Goal::FirstToken), [true, false]);
         assert_eq!(held(Goal::EarlyTitle), [true]);
         assert_eq!(held(Goal::TaskDelay), [true]);
-        // 4 s of 32 s: two prefills and the title; 180 tokens of 730.
+        // 4 s of 32 s: two prefills and the title. 180 tokens of 730, of which the questions have 130 of 230.
         assert_eq!(held(Goal::NpuTime), [true]);
-        assert_eq!(held(Goal::Prefill), [false]);
+        assert_eq!(held(Goal::Prefill), [false, false]);
         assert_eq!(held(Goal::ModelList), [true]);
     }
 }

@@ -18,6 +18,7 @@ mod play;
 mod player;
 mod script;
 mod system;
+pub mod table;
 
 use std::{sync::Arc, time::Duration};
 

@@ -13,8 +13,8 @@ use super::{Configuration, Failure, code, settings};
 use crate::{
     bench::{
         self, Outcome, SHIPPED, Script, Setup,
-        goals::{self, Verdict, seconds},
-        page,
+        goals::{self, Verdict},
+        page, table,
     },
     config::Library,
     gateway::GatewaySettings,
@@ -72,9 +72,13 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     let watched = io::stderr().is_terminal();
     let told = move |play: &str, request: &bench::Request| {
         if watched {
-            let name = page::named(&names, request);
+            let name = table::named(&names, request);
             // Only shown to pass the time.
-            let _ = writeln!(io::stderr(), "{} {play}: {name}", seconds(request.ended));
+            let _ = writeln!(
+                io::stderr(),
+                "{} {play}: {name}",
+                table::seconds(request.ended)
+            );
         }
     };
     let outcome = runtime
@@ -115,7 +119,7 @@ fn print(script: &Script, outcome: &Outcome, verdicts: &[Verdict]) -> io::Result
         out,
         "{} on a simulated board, {}\n",
         outcome.model,
-        page::at_speed(outcome.speed)
+        table::at_speed(outcome.speed)
     )?;
     let columns = ["waits", "first text", "total", "read", "of"].map(|name| format!("{name:>10}"));
     let columns = columns.concat();
@@ -127,13 +131,13 @@ fn print(script: &Script, outcome: &Outcome, verdicts: &[Verdict]) -> io::Result
     writeln!(out, "{:20} {columns} | {columns}", "")?;
     for (request, like) in outcome.side_by_side() {
         let row = |figures| {
-            page::cells(&figures)
+            table::cells(&figures)
                 .map(|cell| format!("{cell:>10}"))
                 .concat()
         };
         let ours = row(outcome.ours.figures(request));
         let naive = like.map(|like| row(outcome.naive.figures(like)));
-        let name = page::named(script, request);
+        let name = table::named(script, request);
         writeln!(out, "{name:20} {ours} | {}", naive.unwrap_or_default())?;
     }
     writeln!(out)?;
@@ -144,14 +148,14 @@ fn print(script: &Script, outcome: &Outcome, verdicts: &[Verdict]) -> io::Result
     };
     let names = plays().map(|play| format!("{:>14}", play.name));
     writeln!(out, "{:32}{}", "In sum", names.collect::<String>())?;
-    for (name, figure) in page::SUMS {
+    for (name, figure) in table::SUMS {
         let figures = plays().map(|play| format!("{:>14}", figure(&play.sums())));
         writeln!(out, "{name:32}{}", figures.collect::<String>())?;
     }
     for play in plays() {
         for request in &play.requests {
             if let Some(failure) = &request.failure {
-                let name = page::named(script, request);
+                let name = table::named(script, request);
                 writeln!(out, "{}: {name} failed: {failure}", play.name)?;
             }
         }
