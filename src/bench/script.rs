@@ -163,6 +163,15 @@ mod tests {
     }
 
     #[test]
+    fn the_script_in_the_documentation_can_be_played() {
+        let page = include_str!("../../docs/economics.md");
+        let script = page.split_once("```toml\n").unwrap().1;
+        let script = Script::parse(script.split_once("```").unwrap().0).unwrap();
+        assert!(script.forward_headers);
+        assert_eq!(script.people[0].turns[1].sources, ["harbour"]);
+    }
+
+    #[test]
     fn scripts_that_cannot_be_played_say_why() {
         let wrong = |people: &str| {
             Script::parse(&format!("title = \"t\"\nmodel = \"m\"\npeople = {people}"))

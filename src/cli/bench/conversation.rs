@@ -18,7 +18,6 @@ use crate::{
     },
     config::Library,
     gateway::GatewaySettings,
-    telemetry::board::Board,
 };
 
 #[derive(Debug, Args)]
@@ -60,7 +59,8 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
             keys: None,
             ..settings::gateway(&config)
         },
-        policy: settings::policy(&config.policy, Board::default().chip().as_deref()),
+        // The simulated board's, whatever this machine is.
+        policy: settings::policy(&config.policy, None),
         model: options.model.clone(),
         speed: options.speed,
     };
