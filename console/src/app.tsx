@@ -1,6 +1,7 @@
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { get, whenSignedOut, words } from "./api";
+import { count, time } from "./format";
 import { connect, useLive } from "./live";
 import { LivePage } from "./pages/live";
 import { LogPage } from "./pages/log";
@@ -12,7 +13,7 @@ import { Notice } from "./parts/notice";
 import { followLinks, useAddress, type Address } from "./router";
 import { Shell } from "./shell";
 import { SignIn } from "./sign-in";
-import type { Session } from "./types";
+import type { LogStatus, Session } from "./types";
 
 interface Page {
   title: string;
@@ -94,7 +95,7 @@ function Pages({ session }: { session: Session }) {
   const address = useAddress();
   const heading = useRef<HTMLHeadingElement>(null);
   const first = useRef(true);
-  const { connected } = useLive();
+  const { connected, log } = useLive();
   const { title, view } = page(address);
   useEffect(() => {
     document.title = `${title} · rkgate`;
@@ -109,8 +110,21 @@ function Pages({ session }: { session: Session }) {
       <h1 ref={heading} tabIndex={-1}>
         {title}
       </h1>
+      {log?.state === "stopped" && <LogStopped log={log} />}
       {view}
     </Shell>
+  );
+}
+
+function LogStopped({ log }: { log: LogStatus }) {
+  return (
+    <Notice kind="bad" title={`The prompt log has stopped${log.since ? ` at ${time(log.since)}` : ""}`}>
+      <p>{log.reason}</p>
+      <p>
+        Requests are answered as before. What fits into memory is written once the log can go on
+        {log.lost > 0 && `; ${count(log.lost)} records are lost`}.
+      </p>
+    </Notice>
   );
 }
 

@@ -1,7 +1,7 @@
 // What goes on right now, from /api/events.
 
 import { useEffect, useState } from "preact/hooks";
-import type { BoardReadings, Engine, LiveRequest } from "./types";
+import type { BoardReadings, Engine, LiveRequest, LogStatus } from "./types";
 
 export interface Live {
   connected: boolean;
@@ -10,6 +10,7 @@ export interface Live {
   ended: LiveRequest[];
   board: BoardReadings | null;
   engine: Engine | null;
+  log: LogStatus | null;
   /** This machine's clock minus the board's, in ms. */
   skew: number;
 }
@@ -17,7 +18,7 @@ export interface Live {
 /** As many as the gateway remembers. */
 const REMEMBERED = 200;
 
-let state: Live = { connected: false, running: [], ended: [], board: null, engine: null, skew: 0 };
+let state: Live = { connected: false, running: [], ended: [], board: null, engine: null, log: null, skew: 0 };
 let source: EventSource | null = null;
 const listeners = new Set<(live: Live) => void>();
 
@@ -47,8 +48,8 @@ export function connect(): void {
     change({ running, ended: newest, skew: Date.now() - now });
   });
   source.addEventListener("board", (event) => {
-    const { board, engine } = JSON.parse(event.data) as { board: BoardReadings; engine: Engine };
-    change({ board, engine });
+    const { board, engine, log } = JSON.parse(event.data) as { board: BoardReadings; engine: Engine; log: LogStatus };
+    change({ board, engine, log });
   });
 }
 

@@ -3,7 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 
 const listeners = new Set<() => void>();
-let mayLeave: () => boolean = () => true;
+/** What to ask before the page is left; `null` where nothing would be lost. */
+let beforeLeaving: () => string | null = () => null;
 
 function changed(): void {
   for (const listener of listeners) {
@@ -12,7 +13,8 @@ function changed(): void {
 }
 
 export function navigate(path: string): void {
-  if (path !== location.pathname + location.search && mayLeave()) {
+  const question = beforeLeaving();
+  if (path !== location.pathname + location.search && (question === null || confirm(question))) {
     history.pushState(null, "", path);
     changed();
     scrollTo(0, 0);
@@ -25,16 +27,17 @@ export function readdress(path: string): void {
 }
 
 /** Asks before the page is left, until the returned function is called. */
-export function guardLeaving(allowed: () => boolean): () => void {
-  mayLeave = allowed;
+export function guardLeaving(question: () => string | null): () => void {
+  beforeLeaving = question;
+  // The browser asks in its own words there.
   const closing = (event: BeforeUnloadEvent) => {
-    if (!allowed()) {
+    if (question() !== null) {
       event.preventDefault();
     }
   };
   addEventListener("beforeunload", closing);
   return () => {
-    mayLeave = () => true;
+    beforeLeaving = () => null;
     removeEventListener("beforeunload", closing);
   };
 }

@@ -8,7 +8,7 @@ export function transcript(request: ChatRequest): string {
     const description = (tool.description ?? "").replace(/\s+/g, " ");
     return `${tool.name}(${parameters(tool.parameters)})${description && `: ${description}`}\n`;
   });
-  const messages = request.messages.map((message) => `[${message.role}]\n${said(message)}\n`);
+  const messages = (request.messages ?? []).map((message) => `[${message.role}]\n${said(message)}\n`);
   return (tools.length > 0 ? [...messages, `[tools]\n${tools.join("")}`] : messages).join("\n");
 }
 

@@ -85,6 +85,17 @@ export interface Engine {
   models: Model[];
 }
 
+/** How the prompt log is. */
+export interface LogStatus {
+  state: "running" | "stopped";
+  /** Why nothing is written. */
+  reason?: string;
+  /** Milliseconds since 1970. */
+  since?: number;
+  /** Records that were not written at all. */
+  lost: number;
+}
+
 export interface State {
   version: string;
   uptime_seconds: number;
@@ -196,10 +207,9 @@ export interface LogPage {
   next: number | null;
 }
 
-/** A chat request in OpenAI's form, as far as the console looks into it. */
+/** A chat request in OpenAI's form, as far as the console looks into it; empty where it was refused unread. */
 export interface ChatRequest {
-  model: string;
-  messages: ChatMessage[];
+  messages?: ChatMessage[];
   tools?: { type: string; function: { name: string; description?: string; parameters?: unknown } }[];
   [parameter: string]: unknown;
 }

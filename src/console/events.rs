@@ -101,11 +101,15 @@ fn event(name: &str, data: &impl Serialize) -> Option<Event> {
     Event::default().event(name).json_data(data).ok()
 }
 
-/// The board and the engine at this moment. Reading the board means reading files.
+/// The board, the engine and the prompt log at this moment. Reading the board means reading files.
 async fn readings(admin: Arc<Admin>) -> Value {
     let board = admin.board.clone();
     let board = tokio::task::spawn_blocking(move || board_json(&board)).await;
-    json!({ "board": board.unwrap_or_default(), "engine": engine::status_json(&admin) })
+    json!({
+        "board": board.unwrap_or_default(),
+        "engine": engine::status_json(&admin),
+        "log": admin.prompt_log.status(),
+    })
 }
 
 fn board_json(board: &Board) -> Value {

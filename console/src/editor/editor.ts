@@ -107,6 +107,9 @@ const common: Extension = [
   EditorView.lineWrapping,
 ];
 
+/** The text is in the order of the keyboard, also for programs that do not count what is editable to it. */
+const named = (label: string): Extension => EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" });
+
 function shadow(parent: HTMLElement): ShadowRoot {
   return parent.shadowRoot ?? parent.attachShadow({ mode: "open" });
 }
@@ -133,7 +136,7 @@ export function mountEditor({ parent, label, text, readOnly, schema, onChange, o
         autocompletion({ override: schema ? [completer(schema)] : [], icons: false }),
         // Tab leaves the editor, as it leaves every field: who cannot use a mouse would be caught otherwise.
         keymap.of([save, ...closeBracketsKeymap, ...completionKeymap, ...searchKeymap, ...historyKeymap, ...lintKeymap, ...defaultKeymap]),
-        EditorView.contentAttributes.of({ "aria-label": label }),
+        named(label),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) {
             onChange();
@@ -181,7 +184,6 @@ export interface Diff {
 export function mountDiff(parent: HTMLElement, before: string, after: string, sideBySide: boolean, names: [string, string]): Diff {
   const root = shadow(parent);
   const fixed: Extension = [common, EditorState.readOnly.of(true)];
-  const named = (label: string) => EditorView.contentAttributes.of({ "aria-label": label });
   const collapseUnchanged = { margin: 3, minSize: 8 };
   const diffConfig = { override: lineDiff };
   if (sideBySide) {

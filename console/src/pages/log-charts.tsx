@@ -7,11 +7,21 @@ import type { Bucket, Series } from "../types";
 
 const short = (value: number): string => (value >= 10_000 ? `${Math.round(value / 1000)} k` : count(Math.round(value)));
 
+/** Spans of a chart at least: a log that has just begun is not one broad bar. */
+const FEWEST_SPANS = 30;
+
 /** Classes, latency, tokens and reuse over time. */
 export function LogCharts({ series }: { series: Series }) {
-  const { start, step, buckets, groups } = series;
+  const { step, buckets, groups } = series;
+  const missing = Math.max(FEWEST_SPANS - buckets.length, 0);
+  const start = series.start - missing * step;
+  const before = Array<null>(missing).fill(null);
   const sum = (of: (group: Series["groups"][number]) => number) => groups.reduce((sum, group) => sum + of(group), 0);
-  const layer = (name: string, tone: string, value: (bucket: Bucket) => number | null): Layer => ({ name, tone, values: buckets.map(value) });
+  const layer = (name: string, tone: string, value: (bucket: Bucket) => number | null): Layer => ({
+    name,
+    tone,
+    values: [...before, ...buckets.map(value)],
+  });
   const [prompt, cached, completion] = [sum((it) => it.prompt_tokens), sum((it) => it.cached_tokens), sum((it) => it.completion_tokens)];
   const common = { start, step };
   return (
@@ -25,7 +35,7 @@ export function LogCharts({ series }: { series: Series }) {
           title="Requests"
           summary={`${count(sum((it) => it.requests))}, ${count(sum((it) => it.failed))} failed`}
           kind="bars"
-          layers={classes(series)}
+          layers={classes(series).map((it) => ({ ...it, values: [...before, ...it.values] }))}
           format={short}
         />
         <Chart

@@ -51,7 +51,7 @@ function InForce({ policy, open }: { policy: Policy; open: string }) {
   return (
     <>
       <p class="lead">
-        Generation {policy.generation} is in force; {policy.tests} tests of its files pass.
+        Generation {policy.generation} is in force{policy.tests > 0 && `; ${policy.tests} tests of its files pass`}.
       </p>
       {policy.error && (
         <Notice kind="bad" title={policy.problems.length > 0 ? WRONG : policy.error}>
@@ -162,7 +162,7 @@ function History({ policy, onReturned }: { policy: Policy; onReturned: () => voi
               number === policy.generation ? (
                 "in force"
               ) : (
-                <button type="button" onClick={() => back(number)} aria-label={`Return to generation ${number}`}>
+                <button type="button" onClick={() => back(number)} aria-label={`Return to this: generation ${number}`}>
                   Return to this
                 </button>
               ),

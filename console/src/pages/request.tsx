@@ -89,6 +89,9 @@ function Request({ request }: { request: LoggedRequest }) {
 
 function WithContent({ request, content }: { request: LoggedRequest; content: LoggedContent }) {
   const before = transcript(content.before);
+  if (before === "") {
+    return <Notice kind="empty" title="It was refused before its text was looked at" />;
+  }
   return (
     <>
       {request.kept === "redacted" && (

@@ -13,7 +13,12 @@ interface Props {
 /** Width of the page, in pixels, from which two texts have room side by side. */
 const ROOM_FOR_TWO = 760;
 
-/** Two texts and what differs between them. */
+/** Longest line of the editor, in characters: one of a megabyte would hold the page up for minutes. */
+const LONGEST_LINE = 1000;
+
+const broken = (text: string): string => text.replace(new RegExp(`[^\\n]{${LONGEST_LINE}}(?!\\n)`, "gu"), "$&\n");
+
+/** Two texts and what differs between them; very long lines are broken. */
 export function Diff({ before, after, names }: Props) {
   const host = useRef<HTMLDivElement>(null);
   const [trouble, setTrouble] = useState<string | null>(null);
@@ -30,7 +35,7 @@ export function Diff({ before, after, names }: Props) {
     loadEditor().then(
       ({ mountDiff }) => {
         if (!gone && host.current) {
-          mounted = mountDiff(host.current, before, after, beside, names);
+          mounted = mountDiff(host.current, broken(before), broken(after), beside, names);
         }
       },
       (error) => setTrouble(words(error)),

@@ -1,0 +1,94 @@
+// For everybody: by keyboard alone, and without what axe-core finds serious.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import axe from 'axe-core';
+import { ask, chat, logged, openBrowser, openPage, PHONE } from './page.js';
+
+const page = await openBrowser();
+await ask({ ...chat('Is everybody welcome?'), tools: [] });
+await ask({ ...chat('And who is not known?'), model: 'nobody' });
+const id = await logged({ text: 'welcome' });
+const PAGES = ['/', '/log', `/log/${id}`, '/policies', '/policies/rules/10-open-webui.toml', '/policies/rules/90-local.toml', '/models', '/setup'];
+
+/** The accessible name of what has the keyboard. */
+const focused = () =>
+  page.evaluate(() => {
+    const inner = (root) => (root.activeElement?.shadowRoot ? inner(root.activeElement.shadowRoot) : root.activeElement);
+    const element = inner(document);
+    return element?.getAttribute('aria-label') ?? element?.innerText ?? '';
+  });
+
+async function tabTo(name) {
+  for (let steps = 0; steps < 60; steps += 1) {
+    await page.keyboard.press('Tab');
+    if (name.test(await focused())) {
+      return;
+    }
+  }
+  assert.fail(`the keyboard does not reach ${name}`);
+}
+
+test('the keyboard alone leads from the log to a request and explains it again', async () => {
+  await page.goto('/');
+  await page.getByRole('heading', { name: 'Live' }).waitFor();
+  await page.keyboard.press('Tab');
+  assert.equal(await focused(), 'Skip to the page');
+  await tabTo(/^Log$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('link', { name: 'Is everybody welcome?' }).waitFor();
+  assert.equal(await focused(), 'Log', 'a new page begins at its heading');
+  await tabTo(/^Is everybody welcome\?$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Explain again' }).waitFor();
+  await tabTo(/^Explain again$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('region', { name: 'Then and now' }).waitFor();
+});
+
+test('the keyboard alone edits a rule, and leaves the editor again', async () => {
+  await page.goto('/policies');
+  await page.getByRole('heading', { name: 'Policies' }).waitFor();
+  await tabTo(/^New rule file$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('textbox', { name: /^Name/ }).waitFor();
+  await tabTo(/^Open$/);
+  await page.keyboard.press('Enter');
+  await page.locator('.code .cm-content').waitFor();
+  await tabTo(/^Text of rules\/90-local.toml$/);
+  await page.keyboard.press('Control+End');
+  await page.keyboard.insertText('# by keyboard\n');
+  await page.keyboard.press('Control+S');
+  await page.getByText('Saved and in force').waitFor();
+  await page.keyboard.press('Tab');
+  assert.doesNotMatch(await focused(), /^Text of/, 'Tab leaves the editor');
+});
+
+for (const [name, options] of [
+  ['light', { colorScheme: 'light' }],
+  ['dark', { colorScheme: 'dark' }],
+  ['phone', { viewport: PHONE, colorScheme: 'light' }],
+]) {
+  test(`axe-core finds nothing serious (${name})`, async () => {
+    const own = await openPage(page.context().browser(), options);
+    for (const path of PAGES) {
+      await own.goto(path);
+      await own.getByRole('heading', { level: 1 }).waitFor();
+      if (path === `/log/${id}`) {
+        await own.getByRole('button', { name: 'Explain again' }).click();
+        await own.getByRole('region', { name: 'Then and now' }).waitFor();
+      }
+      if (path.startsWith('/policies/')) {
+        await own.locator('.code .cm-content').waitFor();
+      }
+      // What is fetched after the heading is there.
+      await own.waitForLoadState('load');
+      await own.waitForTimeout(500);
+      await own.evaluate(axe.source);
+      const { violations } = await own.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+      const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join('\n    ')}`);
+      assert.equal(told.join('\n'), '', path);
+    }
+    await own.context().close();
+  });
+}

@@ -1,0 +1,97 @@
+// A chat, from its arrival to its page in the log.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { promisify } from 'node:util';
+import { ask, chat, logged, openBrowser, side } from './page.js';
+
+const THOUGHT = 'The person greets me, so I greet back.';
+// As many tools as Open WebUI offers.
+const captured = JSON.parse(await readFile(new URL('../fixtures/openwebui/chat-reasoning-history.json', import.meta.url)));
+const { tools } = JSON.parse(captured.body_raw);
+const CONVERSATION = {
+  messages: [
+    { role: 'user', content: 'Hello there.' },
+    { role: 'assistant', content: `<think>\n${THOUGHT}\n</think>\n\nGood day to you.` },
+    { role: 'user', content: 'How are you today?' },
+  ],
+  tools,
+};
+
+const page = await openBrowser({ permissions: ['clipboard-read', 'clipboard-write'] });
+
+test('a chat appears live', async () => {
+  await page.goto('/');
+  await page.getByText('No request yet').waitFor();
+  assert.equal((await ask(CONVERSATION)).status, 200);
+  const row = page.getByRole('region', { name: 'Requests, newest first' }).getByRole('row').nth(1);
+  await row.getByText('qwen3-0.6b').waitFor();
+  await row.getByText('answered').waitFor();
+});
+
+test('its comparison shows the thought that was stripped and the tools that were pruned', async () => {
+  await page.getByRole('region', { name: 'Requests, newest first' }).getByRole('link').first().click();
+  await page.getByRole('heading', { name: 'What came, and what was sent' }).waitFor();
+  const [came, sent] = [await side(page, 'a'), await side(page, 'b')];
+  for (const gone of [THOUGHT, 'get_current_timestamp()', 'ask_user(questions']) {
+    assert.ok(came.includes(gone), `${gone} is not in:\n${came}`);
+    assert.ok(!sent.includes(gone), `${gone} is in:\n${sent}`);
+  }
+  for (const text of [came, sent]) {
+    assert.ok(text.includes('Good day to you.') && text.includes('How are you today?'), text);
+  }
+});
+
+test('its trace leads to the line of the rule', async () => {
+  const rule = page.getByRole('link', { name: 'history.strip-think' });
+  await rule.click();
+  await page.waitForURL(/\/policies\/rules\/.*\.toml\?line=\d+$/);
+  const line = page.locator('.code .cm-activeLine');
+  await line.waitFor();
+  const wanted = Number(new URL(page.url()).searchParams.get('line'));
+  await page.locator('.code .cm-lineNumbers .cm-activeLineGutter, .code .cm-lineNumbers').first().waitFor();
+  const around = (await page.locator('.code .cm-line').allInnerTexts()).join('\n');
+  assert.ok(around.includes('history.strip-think'), `line ${wanted} is not in sight:\n${around}`);
+  await page.goBack();
+});
+
+test('explained again, it is what it was', async () => {
+  await page.getByRole('button', { name: 'Explain again' }).click();
+  await page.getByText('The same text would be sent.').waitFor();
+});
+
+test('copied as curl, it is answered again', async () => {
+  await page.getByRole('button', { name: /^Copy as curl/ }).click();
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const { stdout } = await promisify(execFile)('sh', ['-c', command]);
+  assert.ok(JSON.parse(stdout).choices[0].message, stdout);
+});
+
+test('the log finds it by its words, and its page by paging', async () => {
+  for (let n = 0; n < 60; n += 1) {
+    await ask({ ...chat(`Question number ${n}, please.`), model: 'nobody' });
+  }
+  await ask(chat('A lighthouse keeper asks.'));
+  await logged({ text: 'lighthouse' });
+  await page.goto('/log');
+  const rows = page.getByRole('region', { name: 'Logged requests, newest first' }).locator('tbody');
+  await rows.nth(49).waitFor();
+  await page.getByRole('button', { name: 'Older' }).click();
+  await rows.nth(49).waitFor({ state: 'detached' });
+  await page.getByRole('link', { name: 'How are you today?' }).first().waitFor();
+  await page.getByRole('button', { name: 'Newer' }).click();
+  await rows.nth(49).waitFor();
+
+  await page.getByRole('searchbox', { name: 'Search' }).fill('lighthouse');
+  await rows.nth(1).waitFor({ state: 'detached' });
+  assert.match(await rows.first().innerText(), /lighthouse keeper/);
+  await page.waitForURL(/text=lighthouse/);
+  await page.getByRole('searchbox', { name: 'Search' }).fill('');
+  await page.getByLabel('Outcome').selectOption('failed');
+  await rows.first().getByText('404').waitFor();
+  await page.getByRole('img', { name: /^Requests: 60, 60 failed/ }).waitFor();
+
+  await ask(chat('One that comes while somebody looks.'));
+  await page.getByRole('button', { name: /come$/ }).waitFor();
+});

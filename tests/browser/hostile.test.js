@@ -1,0 +1,74 @@
+// Prompts that want to be more than text.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ask, chat, logged, openBrowser } from './page.js';
+
+const MARKUP = '<script>window.struck = 1</script><img src=x onerror="window.struck = 1"><b>bold</b>';
+const HIDDEN = 'pay \u202Eevil\u202C to\u200B\u200B\u200Bday';
+const page = await openBrowser();
+
+const isInert = async () => {
+  assert.equal(await page.evaluate(() => window.struck), undefined);
+  assert.equal(await page.locator('script:not([src="/app.js"])').count(), 0);
+  assert.equal(await page.locator('main img:not(.cm-widgetBuffer), main b').count(), 0);
+};
+
+test('markup is shown as text on every page', async () => {
+  await ask({ ...chat(MARKUP), user: MARKUP }, { 'x-openwebui-chat-id': MARKUP, 'x-openwebui-user-id': MARKUP });
+  await ask({ ...chat(MARKUP), model: MARKUP }, { 'x-request-id': 'unknown-model' });
+  const id = await logged({ text: 'struck' });
+  const unknown = await logged({ request_id: 'unknown-model' });
+  for (const path of ['/', '/log', `/log/${id}`, `/log/${unknown}`, '/models', '/setup']) {
+    await page.goto(path);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    if (path.startsWith('/log')) {
+      await page.getByText('<script>').first().waitFor();
+    }
+    await isInert();
+  }
+  await page.goto(`/log/${id}`);
+  await page.getByRole('button', { name: 'Explain again' }).click();
+  await page.getByText('The same text would be sent.').waitFor();
+  await isInert();
+});
+
+test('what turns or hides text is made visible', async () => {
+  await ask(chat(HIDDEN));
+  const id = await logged({ text: 'pay' });
+  await page.goto('/log');
+  for (const name of ['U+202E', 'U+202C', 'U+200B and 2 more']) {
+    await page.locator('.hidden-characters', { hasText: name }).first().waitFor();
+  }
+  assert.doesNotMatch(await page.locator('main').innerText(), /[\u202E\u200B]/);
+  await page.goto(`/log/${id}`);
+  const texts = page.locator('.diff .cm-content, .said-text').first();
+  await texts.getByText('day').first().waitFor();
+  assert.doesNotMatch(await texts.innerText(), /[\u202E]/);
+});
+
+test('a line of a megabyte holds nothing up', async () => {
+  const line = 'megabyte ' + '<i>x</i>\u200F'.repeat(120_000);
+  const { status } = await ask(chat(line));
+  assert.ok(status === 200 || status === 400, `${status}`);
+  const id = await logged({ text: 'megabyte' });
+  const start = Date.now();
+  await page.goto(`/log/${id}`);
+  const text = page.locator('.said-text, .diff .cm-content').first();
+  await text.getByText('megabyte').first().waitFor();
+  assert.ok(Date.now() - start < 10_000, `${Date.now() - start} ms`);
+  await isInert();
+  assert.equal(await page.locator('main i').count(), 0);
+  await page.goto('/log');
+  await page.getByRole('link', { name: /^megabyte/ }).first().waitFor();
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page stays as wide as it is');
+});
+
+test('the page carries no secret', async () => {
+  await ask(chat('Is this the token?'), { authorization: 'Bearer open-sesame', 'x-api-key': 'open-sesame', cookie: 'a=open-sesame' });
+  const id = await logged({ text: 'token' });
+  await page.goto(`/log/${id}`);
+  await page.getByRole('button', { name: /^Copy as curl/ }).waitFor();
+  assert.ok(!(await page.content()).includes('open-sesame'));
+  const record = await (await fetch(`${process.env.CONSOLE}/api/log/${id}`)).text();
+  assert.ok(!record.includes('open-sesame'), record);
+});

@@ -1,0 +1,100 @@
+// The browser, the gateway behind the console, and what every check needs of both.
+import assert from 'node:assert/strict';
+import { after, afterEach } from 'node:test';
+import { chromium } from 'playwright-core';
+
+const { API, CONSOLE, CHROMIUM } = process.env;
+export const DESKTOP = { width: 1360, height: 900 };
+export const PHONE = { width: 390, height: 844 };
+
+/** Opens a browser for the checks of one file. What a page complains about makes the check fail. */
+export async function openBrowser(options = {}) {
+  // Without the sandbox it also runs in a container and as root. It opens pages on loopback only.
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-background-networking'] });
+  after(() => browser.close());
+  return openPage(browser, options);
+}
+
+/** Opens a page of its own, with its own cookies and settings. */
+export async function openPage(browser, options = {}) {
+  const context = await browser.newContext({ baseURL: CONSOLE, viewport: DESKTOP, ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(15_000);
+  let complaints = [];
+  page.on('pageerror', (error) => complaints.push(error.message));
+  // Refused scripts, styles and connections are told here too. That something is not there, or was refused, is part
+  // of what is checked.
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/status of 4\d\d/.test(message.text())) {
+      complaints.push(message.text());
+    }
+  });
+  afterEach(() => {
+    const told = complaints;
+    complaints = [];
+    assert.deepEqual(told, []);
+  });
+  return page;
+}
+
+/** Sends a chat completion; gives the status and the answer. */
+export async function ask(body, headers = {}) {
+  const response = await fetch(`${API}/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify({ model: 'qwen3-0.6b', max_tokens: 32, ...body }),
+  });
+  return { status: response.status, text: await response.text() };
+}
+
+export const chat = (content) => ({ messages: [{ role: 'user', content }] });
+
+/** Open WebUI's request for a title, as far as it is recognised by. */
+export const titleRequest = () => ({
+  stream: false,
+  messages: [
+    {
+      role: 'user',
+      content:
+        '### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.\n### Output:\nJSON format: ' +
+        '{ "title": "your concise title here" }\n### Chat History:\n<chat_history>\nUSER: What is a proxy?\n</chat_history>',
+    },
+  ],
+});
+
+/** Waits until the log holds a record that fits, and gives its number. */
+export async function logged(query) {
+  for (const deadline = Date.now() + 15_000; Date.now() < deadline; ) {
+    const response = await fetch(`${CONSOLE}/api/log?limit=1&${new URLSearchParams(query)}`);
+    const record = response.ok ? (await response.json()).records[0] : undefined;
+    if (record) {
+      return record.id;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`no record of ${JSON.stringify(query)} was written`);
+}
+
+/** The text of one side of a comparison, all of it: only what is in sight is in the page. */
+export async function side(page, which) {
+  const editor = page.locator(`.diff .cm-merge-${which} .cm-content`);
+  await editor.waitFor();
+  const lines = new Map();
+  const host = page.locator('.diff').first();
+  for (let last = -1; ; ) {
+    for (const text of await editor.locator('.cm-line').allInnerTexts()) {
+      lines.set(text, true);
+    }
+    const top = await host.evaluate((element) => {
+      const scroller = element.shadowRoot.querySelector('.cm-mergeView');
+      for (const it of [element, scroller]) {
+        it.scrollTop += 300;
+      }
+      return element.scrollTop + scroller.scrollTop;
+    });
+    if (top === last) {
+      return [...lines.keys()].join('\n');
+    }
+    last = top;
+  }
+}
