@@ -23,7 +23,7 @@ async function send(name) {
 }
 
 const browser = await chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox'] });
-const context = await browser.newContext({ baseURL: CONSOLE, viewport: { width: 1240, height: 800 }, colorScheme: 'light' });
+const context = await browser.newContext({ baseURL: CONSOLE, viewport: { width: 1280, height: 860 }, colorScheme: 'light' });
 const page = await context.newPage();
 const shot = (name) => page.screenshot({ path: `${PICTURES}/${name}.png` });
 
@@ -32,9 +32,11 @@ for (const name of ['chat-plain', 'title', 'follow-up', 'chat-reasoning-history'
   await send(name);
 }
 const going = ['chat-rag', 'title', 'follow-up', 'chat-tool-result'].map(send);
-await page.getByText('answering').waitFor({ timeout: 60_000 });
-await page.getByText(/ahead|next in the queue/).first().waitFor({ timeout: 60_000 });
-await page.waitForTimeout(1500);
+const busy = page.locator('tbody.in-progress');
+await busy.getByText('answering', { exact: true }).waitFor({ timeout: 60_000 });
+await busy.getByText(/ahead|next in the queue/).first().waitFor({ timeout: 60_000 });
+// Some tokens make a speed.
+await page.waitForTimeout(2000);
 await shot('console');
 await Promise.all(going);
 
