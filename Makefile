@@ -17,6 +17,7 @@ lint: tools
 
 bench: tools
 	cargo bench --locked --bench gateway
+	cargo bench --locked --bench promptlog
 
 # The JSON Schemas for editors and the reference, from the code that reads the files.
 schemas: tools

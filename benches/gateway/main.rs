@@ -2,7 +2,7 @@
 //!
 //! All processes (stub upstream, references, rkgate, load) share one core, because unpinned runs compare the
 //! placement of processes rather than the processes; CPU time per request is the figure to carry away. A part runs
-//! alone with `cargo bench --bench gateway -- engine` (or `requests`, `streams`).
+//! alone with `cargo bench --bench gateway -- engine` (or `requests`, `streams`, `log`).
 
 #![allow(
     clippy::print_stdout,
@@ -15,6 +15,7 @@
 mod bare;
 mod engine;
 mod load;
+mod logging;
 mod passthrough;
 mod process;
 mod simulator;
@@ -47,10 +48,11 @@ fn main() {
             .exec();
         println!("not pinned, figures are unreliable: taskset: {failure}");
     }
-    let parts: [(&str, fn()); 3] = [
+    let parts: [(&str, fn()); 4] = [
         ("requests", passthrough::run),
         ("streams", streams::run),
         ("engine", engine::run),
+        ("log", logging::run),
     ];
     for (name, run) in parts {
         if words.is_empty() || words.contains(&name) {

@@ -133,7 +133,7 @@ impl Talk {
             facts: &self.facts,
         });
         let decision = outcome.decision;
-        let failed = self.count % 500 == 0;
+        let failed = self.count.is_multiple_of(500);
         let id = self.random();
         let record = Record {
             time: self.time,

@@ -38,7 +38,7 @@ pub(super) struct Options {
     /// The rule files to try.
     #[arg(long, value_name = "DIR")]
     rules: Option<PathBuf>,
-    /// How many requests to run at most, oldest first.
+    /// How many requests to run at most; the newest count.
     #[arg(long, value_name = "COUNT", default_value_t = 10_000)]
     limit: usize,
     /// How many of the requests that change to show.

@@ -12,7 +12,7 @@ use super::{decide::Decided, in_force::Settled};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
     policy::{Class, Redaction},
-    promptlog::{Content, Entry, PromptLog, Record, ReplyBody, Timings},
+    promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
 };
 
 /// `off` asks for the content not to be kept.
@@ -186,6 +186,11 @@ impl Journal {
             content.max_tokens = asked.and_then(|settled| settled.max_tokens);
             content.thinking = asked.and_then(|settled| settled.thinking);
         }
+        let is_unread = |content: &Content| *content.before == chat::Request::default();
+        let kept = match content.take_if(|content| is_unread(content)) {
+            Some(_) => Kept::Unread,
+            None => record.kept,
+        };
         log.send(Entry {
             record: Record {
                 class: ended.class.as_str().into(),
@@ -202,6 +207,7 @@ impl Journal {
                     first_token: ended.first_token,
                     total: ended.total,
                 },
+                kept,
                 content,
                 ..record
             },

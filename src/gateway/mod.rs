@@ -199,10 +199,20 @@ impl Gateway {
                 peeked.as_ref().map(|peeked| &*peeked.model)
             }
         };
-        let destination = self
+        let located = self
             .models
             .locate(name, &*self.engine, &self.upstreams)
-            .await?;
+            .await;
+        let destination = match located {
+            Ok(destination) => destination,
+            Err(failure) => {
+                if let (Some(journal), Ok(Some(decided))) = (&mut exchange.record.journal, decided)
+                {
+                    journal.came(|| Arc::new(decided.original));
+                }
+                return Err(failure);
+            }
+        };
         match destination {
             Destination::Engine(card) => {
                 exchange.model = Some(card.id.clone());

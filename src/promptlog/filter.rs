@@ -25,7 +25,8 @@ pub struct Filter {
     pub request: Option<String>,
     /// Whether the request failed: its status is 400 or higher.
     pub failed: Option<bool>,
-    /// Words in what the person said last or in the answer, in any order; the last may be the beginning of one.
+    /// Words in what the person said last or in the answer, in any order; the last may be the beginning of one, with three
+    /// letters at least.
     pub text: Option<String>,
 }
 

@@ -8,6 +8,7 @@ mod answer;
 pub mod export;
 mod filter;
 pub mod json;
+mod query;
 mod queue;
 mod reader;
 mod record;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Valu
 
 use super::{
     Filter, Kept, Record, Summary, Timings,
+    query::{Bound, LIVING, Query, fits},
     store::{self, Detail, NOTHING, Place, Resolver, StoreError, Unpackers},
 };
 use crate::chat::Usage;
@@ -41,9 +42,6 @@ const MOST_TEXTS: usize = 4096;
 const COLUMNS: &str = "id, time, class, model, labels, profile, policy, status, finish, kept, prompt_tokens, \
     cached_tokens, completion_tokens, reasoning_tokens, queued, first_token, total";
 
-/// Records that belong to no segment are about to be deleted.
-const LIVING: &str = "id >= (SELECT min(first) FROM segments)";
-
 impl Reader {
     /// Opens the log.
     ///
@@ -69,7 +67,12 @@ impl Reader {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Page, StoreError> {
-        let rows = self.rows(filter, &[(" AND id < ?", before)], Some(limit), "DESC")?;
+        let rows = self.rows(
+            filter,
+            before.map_or(Bound::None, Bound::Below),
+            Some(limit),
+            "DESC",
+        )?;
         let next = (rows.len() == limit).then(|| rows.last().map(|(id, _)| *id));
         let summaries = rows.into_iter().map(|(id, row)| self.summary(id, row));
         Ok(Page {
@@ -88,7 +91,7 @@ impl Reader {
         after: i64,
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
-        let rows = self.rows(filter, &[(" AND id > ?", Some(after))], Some(limit), "ASC")?;
+        let rows = self.rows(filter, Bound::Above(after), Some(limit), "ASC")?;
         let summaries = rows.into_iter().map(|(id, row)| self.summary(id, row));
         summaries.collect()
     }
@@ -126,13 +129,17 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn count(&mut self, filter: &Filter) -> Result<u64, StoreError> {
-        let Some((condition, values)) = self.condition(filter)? else {
+        let Some(query) = self.query(filter)? else {
             return Ok(0);
         };
+        let Query {
+            from, condition, ..
+        } = query;
         self.connection
-            .prepare_cached(&format!("SELECT count(*) FROM records WHERE {condition}"))
+            .prepare_cached(&format!("SELECT count(*) FROM {from} WHERE {condition}"))
             .and_then(|mut statement| {
-                statement.query_row(params_from_iter(values), |row| row.get::<_, i64>(0))
+                let values = params_from_iter(query.values);
+                statement.query_row(values, |row| row.get::<_, i64>(0))
             })
             .map(|count| u64::try_from(count).unwrap_or(0))
             .map_err(StoreError::database("read"))
@@ -159,13 +166,55 @@ impl Reader {
     pub fn each(
         &mut self,
         filter: &Filter,
+        each: impl FnMut(i64, Record) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.each_after(0, filter, each)
+    }
+
+    /// As [`Reader::each`], but for the `count` newest of the records that fit.
+    ///
+    /// # Errors
+    /// As [`Reader::each`].
+    pub fn each_of_newest(
+        &mut self,
+        count: usize,
+        filter: &Filter,
+        each: impl FnMut(i64, Record) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let Some(mut query) = self.query(filter)? else {
+            return Ok(());
+        };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        query.values.push(Value::Integer(count));
+        let Query {
+            from,
+            id,
+            condition,
+            values,
+        } = query;
+        let sql =
+            format!("SELECT id FROM {from} WHERE {condition} ORDER BY {id} DESC LIMIT 1 OFFSET ?");
+        let last_left_out: Option<i64> = self
+            .connection
+            .prepare_cached(&sql)
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params_from_iter(values), |row| row.get(0))
+                    .optional()
+            })
+            .map_err(StoreError::database("read"))?;
+        self.each_after(last_left_out.unwrap_or(0), filter, each)
+    }
+
+    fn each_after(
+        &mut self,
+        mut after: i64,
+        filter: &Filter,
         mut each: impl FnMut(i64, Record) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         const CHUNK: usize = 512;
-        let mut after = 0;
         loop {
-            let from = [(" AND id > ?", Some(after))];
-            let rows = self.rows(filter, &from, Some(CHUNK), "ASC")?;
+            let rows = self.rows(filter, Bound::Above(after), Some(CHUNK), "ASC")?;
             let last = rows.len() < CHUNK;
             for (id, row) in rows {
                 after = id;
@@ -194,7 +243,7 @@ impl Reader {
         filter: &Filter,
         mut each: impl FnMut(Record),
     ) -> Result<(), StoreError> {
-        for (_, row) in self.rows(filter, &[], None, "ASC")? {
+        for (_, row) in self.rows(filter, Bound::None, None, "ASC")? {
             each(self.numbers(row)?);
         }
         Ok(())
@@ -202,30 +251,35 @@ impl Reader {
 
     /// When the oldest record that fits was written, in milliseconds since 1970.
     pub(super) fn oldest(&mut self, filter: &Filter) -> Result<Option<i64>, StoreError> {
-        let rows = self.rows(filter, &[], Some(1), "ASC")?;
+        let rows = self.rows(filter, Bound::None, Some(1), "ASC")?;
         Ok(rows.first().map(|(_, row)| row.time))
     }
 
     fn rows(
         &mut self,
         filter: &Filter,
-        from: &[(&str, Option<i64>)],
+        bound: Bound,
         limit: Option<usize>,
         order: &str,
     ) -> Result<Vec<(i64, Numbers)>, StoreError> {
-        let Some((mut condition, mut values)) = self.condition(filter)? else {
+        let Some(mut query) = self.query(filter)? else {
             return Ok(Vec::new());
         };
-        for (sql, value) in from {
-            if let Some(value) = value {
-                condition.push_str(sql);
-                values.push(Value::Integer(*value));
-            }
+        let Query { from, id, .. } = query;
+        match bound {
+            Bound::Below(number) => query.add(&format!(" AND {id} < ?"), number),
+            Bound::Above(number) => query.add(&format!(" AND {id} > ?"), number),
+            Bound::None => {}
         }
+        let Query {
+            condition,
+            mut values,
+            ..
+        } = query;
         let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
         values.push(Value::Integer(limit));
         let sql =
-            format!("SELECT {COLUMNS} FROM records WHERE {condition} ORDER BY id {order} LIMIT ?");
+            format!("SELECT {COLUMNS} FROM {from} WHERE {condition} ORDER BY {id} {order} LIMIT ?");
         self.connection
             .prepare_cached(&sql)
             .and_then(|mut statement| {
@@ -237,7 +291,7 @@ impl Reader {
     }
 
     /// A filter as SQL; `None` where nothing can fit.
-    fn condition(&mut self, filter: &Filter) -> Result<Option<(String, Vec<Value>)>, StoreError> {
+    fn query(&mut self, filter: &Filter) -> Result<Option<Query>, StoreError> {
         let Filter {
             since,
             until,
@@ -249,41 +303,56 @@ impl Reader {
             failed,
             text,
         } = filter;
-        let mut condition = LIVING.to_owned();
-        let mut values = Vec::new();
-        let mut add = |sql: &str, value: Value| {
-            condition.push_str(sql);
-            values.push(value);
+        let text = text.as_deref().and_then(store::search_query);
+        let words = [("class", class), ("model", model), ("labels", label)];
+        let mut query = match text {
+            // The index gives records in their order: where nothing else is asked for, it need not be read to its end.
+            Some(text)
+                if conversation.is_none()
+                    && request.is_none()
+                    && failed.is_none()
+                    && words.iter().all(|(_, wanted)| wanted.is_none()) =>
+            {
+                let mut query = Query::of(
+                    "search CROSS JOIN records ON records.id = search.rowid",
+                    "search.rowid",
+                );
+                query.add(" AND search MATCH ?", text);
+                query
+            }
+            Some(text) => {
+                let mut query = Query::of("records", "id");
+                query.add(
+                    " AND id IN (SELECT rowid FROM search WHERE search MATCH ?)",
+                    text,
+                );
+                query
+            }
+            None => Query::of("records", "id"),
         };
-        if let Some(text) = text.as_deref().and_then(store::search_query) {
-            add(
-                " AND id IN (SELECT rowid FROM search WHERE search MATCH ?)",
-                text.into(),
-            );
-        }
         if let Some(since) = since {
             // Segments know their times: what is older as a whole is passed over unread.
-            add(
-                " AND id >= coalesce((SELECT first FROM segments WHERE newest >= ? ORDER BY id LIMIT 1), 0)",
-                (*since).into(),
+            let first = "SELECT first FROM segments WHERE newest >= ? ORDER BY id LIMIT 1";
+            query.add(
+                &format!(" AND {} >= coalesce(({first}), 0)", query.id),
+                *since,
             );
-            add(" AND time >= ?", (*since).into());
+            query.add(" AND time >= ?", *since);
         }
         if let Some(until) = until {
-            add(" AND time < ?", (*until).into());
+            query.add(" AND time < ?", *until);
         }
         if let Some(conversation) = conversation {
-            add(" AND conversation = ?", store::hash(conversation).into());
+            query.add(" AND conversation = ?", store::hash(conversation));
         }
         if let Some(request) = request {
-            add(" AND request = ?", store::hash(request).into());
+            query.add(" AND request = ?", store::hash(request));
         }
         match failed {
-            Some(true) => condition.push_str(" AND status >= 400"),
-            Some(false) => condition.push_str(" AND status < 400"),
+            Some(true) => query.condition.push_str(" AND status >= 400"),
+            Some(false) => query.condition.push_str(" AND status < 400"),
             None => {}
         }
-        let words = [("class", class), ("model", model), ("labels", label)];
         for (column, wanted) in words {
             let Some(wanted) = wanted else { continue };
             let numbers = self.numbers_of_words(|word| match column {
@@ -293,9 +362,12 @@ impl Reader {
             if numbers.is_empty() {
                 return Ok(None);
             }
-            condition.push_str(&format!(" AND {column} IN ({})", numbers.join(", ")));
+            let numbers = numbers.join(", ");
+            query
+                .condition
+                .push_str(&format!(" AND {column} IN ({numbers})"));
         }
-        Ok(Some((condition, values)))
+        Ok(Some(query))
     }
 
     /// The numbers of words; there are few.
@@ -403,20 +475,6 @@ impl Reader {
         };
         let content = detail.content(id, &mut texts)?;
         Ok(Record { content, ..record })
-    }
-}
-
-/// Whether a name fits; `*` stands for any characters.
-fn fits(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern.eq_ignore_ascii_case(name),
-        Some((start, rest)) => {
-            let begins = name
-                .get(..start.len())
-                .is_some_and(|begin| begin.eq_ignore_ascii_case(start));
-            let ends = |from: usize| name.get(from..).is_some_and(|end| fits(rest, end));
-            begins && (start.len()..=name.len()).any(ends)
-        }
     }
 }
 

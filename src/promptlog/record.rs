@@ -88,16 +88,19 @@ pub enum Kept {
     OptedOut,
     /// Nothing: the writer could not keep up.
     Dropped,
+    /// Nothing: the request could not be read, or is of a kind that rkgate passes on unread.
+    Unread,
 }
 
 impl Kept {
     /// Every value, in the order of its number in the database.
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Full,
         Self::Redacted,
         Self::Off,
         Self::OptedOut,
         Self::Dropped,
+        Self::Unread,
     ];
 
     /// The word in exports.
@@ -109,6 +112,7 @@ impl Kept {
             Self::Off => "off",
             Self::OptedOut => "opted_out",
             Self::Dropped => "dropped",
+            Self::Unread => "unread",
         }
     }
 }

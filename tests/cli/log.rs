@@ -133,6 +133,33 @@ fn a_chat_is_kept_and_shown_in_every_form() {
 }
 
 #[test]
+fn what_fails_is_kept_as_far_as_it_was_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    refused(&server, "unknown-model");
+    let record = whole(&server, "unknown-model");
+    let said = &record["content"]["before"]["messages"][0]["content"];
+    assert_eq!(
+        (&record["status"], said),
+        (&json!(404), &json!("Is anybody there?"))
+    );
+    let head = "POST /v1/chat/completions HTTP/1.1\r\nX-Request-Id: broken";
+    assert_eq!(call(&server.api, head, "{").0, 400);
+    let record = whole(&server, "broken");
+    assert_eq!(
+        (&record["kept"], &record["content"]),
+        (&json!("unread"), &Value::Null)
+    );
+}
+
+/// The record of a request, once it is there.
+fn whole(server: &Server, request: &str) -> Value {
+    let records = logged(server, &format!("request_id={request}"), 1);
+    let (_, record) = get(&server.admin, &format!("/api/log/{}", records[0]["id"]), "");
+    serde_json::from_str(&record).unwrap()
+}
+
+#[test]
 fn a_request_may_keep_its_content_out_of_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["serve"], &[FAST]);

@@ -1,6 +1,7 @@
 //! `rkgate log show`.
 
 use std::{
+    fmt,
     io::{self, Write},
     process::ExitCode,
 };
@@ -14,7 +15,7 @@ use super::{
     unreadable,
 };
 use crate::{
-    chat,
+    chat::{self, Sampling},
     cli::Format,
     policy::{Step, StepOutcome},
     promptlog::{
@@ -95,6 +96,7 @@ impl<W: Write> Page<'_, W> {
                 self.request("What came", &content.before)?;
                 self.request("What was sent", after)?;
             }
+            None if record.model.is_empty() => self.request("What came", &content.before)?,
             None => self.request("What came and was sent unchanged", &content.before)?,
         }
         self.title("Why")?;
@@ -128,6 +130,7 @@ impl<W: Write> Page<'_, W> {
                 Some(format!("{} ({})", record.model, record.provider)),
             ),
             ("profile", record.profile.as_deref().map(str::to_owned)),
+            ("sampling", record.content.as_ref().map(sampling)),
             ("policy", Some(format!("generation {}", record.policy))),
             ("status", Some(record.status.to_string())),
             ("finish", record.finish.as_deref().map(str::to_owned)),
@@ -187,6 +190,41 @@ impl<W: Write> Page<'_, W> {
         }
         Ok(())
     }
+}
+
+/// The values that were really used.
+fn sampling(content: &Content) -> String {
+    let Sampling {
+        temperature,
+        top_p,
+        top_k,
+        min_p,
+        repeat_penalty,
+        frequency_penalty,
+        presence_penalty,
+        seed,
+    } = &content.sampling;
+    let thinking = content.thinking.map(|on| if on { "on" } else { "off" });
+    let values: [(&str, Option<&dyn fmt::Display>); 10] = [
+        ("temperature", shown(temperature)),
+        ("top_p", shown(top_p)),
+        ("top_k", shown(top_k)),
+        ("min_p", shown(min_p)),
+        ("repeat_penalty", shown(repeat_penalty)),
+        ("frequency_penalty", shown(frequency_penalty)),
+        ("presence_penalty", shown(presence_penalty)),
+        ("seed", shown(seed)),
+        ("max_tokens", shown(&content.max_tokens)),
+        ("thinking", shown(&thinking)),
+    ];
+    let values = values
+        .iter()
+        .filter_map(|(name, value)| Some(format!("{name} {}", (*value)?)));
+    values.collect::<Vec<_>>().join(", ")
+}
+
+fn shown<T: fmt::Display>(value: &Option<T>) -> Option<&dyn fmt::Display> {
+    value.as_ref().map(|value| value as &dyn fmt::Display)
 }
 
 /// A step of the trace in words.

@@ -30,7 +30,7 @@ pub struct Replay<'a> {
     pub facts: &'a Facts,
     /// The requests.
     pub filter: Filter,
-    /// How many of them at most, oldest first.
+    /// How many of them at most: the newest, in the order in which they came.
     pub limit: usize,
     /// How many of those that change are told one by one.
     pub examples: usize,
@@ -128,7 +128,7 @@ impl Replay<'_> {
             }
             chunk.clear();
         };
-        reader.each(&self.filter, |id, record| {
+        reader.each_of_newest(self.limit, &self.filter, |id, record| {
             let Some(more) = left.checked_sub(1) else {
                 return ControlFlow::Break(());
             };

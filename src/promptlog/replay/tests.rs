@@ -111,6 +111,10 @@ fn what_another_set_changes_is_counted_and_shown() {
 }
 
 #[test]
-fn no_more_requests_are_run_than_asked_for() {
-    assert_eq!(replay(&log(), &set(""), 2).requests, 2);
+fn no_more_requests_are_run_than_asked_for_and_those_are_the_newest() {
+    let report = replay(&log(), &set(""), 2);
+    // The newest record has no content.
+    assert_eq!((report.requests, report.without_content), (1, 1));
+    let all = replay(&log(), &set(""), 100);
+    assert!(report.before.prompt_tokens > all.before.prompt_tokens / 3);
 }

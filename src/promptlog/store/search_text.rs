@@ -4,6 +4,8 @@
 
 /// Bytes of a text that can be found; the rest of a long one cannot.
 const SEARCHED: usize = 8 << 10;
+/// Letters of a word's beginning that are searched for; fewer would find nearly everything, slowly.
+const SHORTEST_BEGINNING: usize = 3;
 
 /// A text as the index wants it.
 pub(super) fn indexed(text: &str, out: &mut String) {
@@ -31,7 +33,9 @@ pub(in crate::promptlog) fn query(typed: &str) -> Option<String> {
     let mut is_open = false;
     words(typed, &mut |word, kind| {
         is_open = match kind {
-            Kind::Spaced => typed.ends_with(word),
+            Kind::Spaced => {
+                typed.ends_with(word) && word.chars().nth(SHORTEST_BEGINNING - 1).is_some()
+            }
             // A character alone is the beginning of a pair.
             Kind::Unspaced => word.chars().nth(1).is_none(),
         };
@@ -134,7 +138,7 @@ mod tests {
         ] {
             assert!(finds(text, typed), "{typed}");
         }
-        for typed in ["kernels", "kern driver", "\"kernel\" OR", "rnel"] {
+        for typed in ["kernels", "kern driver", "\"kernel\" OR", "rnel", "ke"] {
             assert!(!finds(text, typed), "{typed}");
         }
     }

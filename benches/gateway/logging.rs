@@ -1,0 +1,142 @@
+//! What the prompt log adds to a request: CPU time and time to the first token, with all content kept and with none.
+
+use std::{
+    path::Path,
+    sync::Mutex,
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    load::Client,
+    process::{Process, median, percentile, rkgate},
+};
+
+/// The content modes that are compared; the last one is the reference.
+const MODES: [&str; 3] = ["full", "redacted", "off"];
+const ROUNDS: usize = 4;
+/// Requests of the open loop per second, over so many connections for so long.
+const RATE: u32 = 200;
+const CONNECTIONS: u32 = 100;
+const LASTS: Duration = Duration::from_secs(10);
+const MODEL: &str = "qwen3-0.6b";
+
+/// Prints CPU time per request, through the engine and through an upstream, and the time to the first token.
+pub(crate) fn run() {
+    let own = std::env::current_exe().expect("own path");
+    let stub = Process::announced(std::process::Command::new(own).arg("stub"));
+    let upstream = format!(
+        "[[upstream]]\nname = \"stub\"\nurls = [\"http://127.0.0.1:{}/v1\"]\n",
+        stub.port
+    );
+    let dirs = MODES.map(|mode| (mode, tempfile::tempdir().expect("temp dir")));
+    let gateways: Vec<(&str, Process)> = dirs
+        .iter()
+        .map(|(mode, dir)| (*mode, start(dir.path(), mode, &upstream)))
+        .collect();
+    println!(
+        "\nThe prompt log by `content`; {ROUNDS} alternating rounds, medians; the writer's time is in it."
+    );
+    cpu("engine, about 100 tokens", &gateways, MODEL, 100);
+    cpu("relayed stream of 60 tokens", &gateways, "stub", 200);
+    println!(
+        "\n{RATE} streams a second through the proxy for {} s.",
+        LASTS.as_secs()
+    );
+    for round in 0..2 {
+        for (mode, gateway) in &gateways {
+            let before = gateway.own_cpu_micros();
+            let mut firsts = open_loop(gateway.port, round);
+            let spent = (gateway.own_cpu_micros() - before) / firsts.len() as f64;
+            println!(
+                "  {mode:<10} first token p50 {:>6.0} us, p99 {:>6.0} us; {spent:>6.0} us CPU per request",
+                percentile(&mut firsts, 50.0),
+                percentile(&mut firsts, 99.0),
+            );
+        }
+    }
+}
+
+fn start(dir: &Path, mode: &str, upstream: &str) -> Process {
+    let config = format!(
+        "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[log]\ncontent = \"{mode}\"\n\n{upstream}\n[telemetry]\nlog_level = \"warn\"\n"
+    );
+    let gateway = rkgate(dir, &config, "0");
+    ask(&mut Client::connect(gateway.port), MODEL, 0);
+    gateway
+}
+
+/// CPU time of the gateway's process, one request after the other; each brings text of its own.
+fn cpu(what: &str, gateways: &[(&str, Process)], model: &str, requests: usize) {
+    let mut spent = vec![Vec::new(); gateways.len()];
+    for round in 0..ROUNDS {
+        for ((_, gateway), spent) in gateways.iter().zip(&mut spent) {
+            let mut client = Client::connect(gateway.port);
+            let before = gateway.own_cpu_micros();
+            for n in 0..requests {
+                ask(&mut client, model, 1 + round * requests + n);
+            }
+            // A flush each second.
+            thread::park_timeout(Duration::from_millis(1_500));
+            spent.push((gateway.own_cpu_micros() - before) / requests as f64);
+        }
+    }
+    let medians: Vec<f64> = spent.into_iter().map(median).collect();
+    let off = medians.last().expect("a reference");
+    for ((mode, _), cpu) in gateways.iter().zip(&medians) {
+        println!(
+            "  {what:<28} {mode:<10} {cpu:>8.0} us CPU per request {:>+6.1} %",
+            100.0 * (cpu - off) / off
+        );
+    }
+}
+
+/// Requests at a fixed rate, whether earlier ones have been answered or not; the times to their first tokens.
+fn open_loop(port: u16, round: usize) -> Vec<f64> {
+    let firsts = Mutex::new(Vec::new());
+    let begun = Instant::now();
+    let period = Duration::from_secs(1) * CONNECTIONS / RATE;
+    thread::scope(|scope| {
+        for connection in 0..CONNECTIONS {
+            let firsts = &firsts;
+            scope.spawn(move || {
+                let mut client = Client::connect(port);
+                let mut due = begun + period * connection / CONNECTIONS;
+                let mut n = round * 1_000_000 + connection as usize * 1_000;
+                while due < begun + LASTS {
+                    while let wait @ 1.. = due.saturating_duration_since(Instant::now()).as_micros()
+                    {
+                        thread::park_timeout(Duration::from_micros(wait as u64));
+                    }
+                    let late = due.elapsed();
+                    let first = late + ask(&mut client, "stub", n);
+                    firsts
+                        .lock()
+                        .expect("times")
+                        .push(first.as_secs_f64() * 1e6);
+                    due += period;
+                    n += 1;
+                }
+            });
+        }
+    });
+    firsts.into_inner().expect("times")
+}
+
+/// A short chat; the time to the first piece of its answer.
+fn ask(client: &mut Client, model: &str, n: usize) -> Duration {
+    let question = format!(
+        "In workshop {n} the board of stand {} has stopped; what of its {} clamps is to be looked at?",
+        n * 7 % 1009,
+        n * 31 % 2003
+    );
+    let body = format!(
+        r#"{{"stream":true,"model":"{model}","messages":[{{"role":"system","content":"You are a helpful assistant."}},{{"role":"user","content":"{question} /no_think"}}]}}"#
+    );
+    let mut first = None;
+    let status = client.post(body.as_bytes(), |_, elapsed| {
+        first.get_or_insert(elapsed);
+    });
+    assert_eq!(status, 200);
+    first.expect("an answer")
+}
