@@ -30,7 +30,7 @@ async function tabTo(name) {
 
 test('the keyboard alone leads from the log to a request and explains it again', async () => {
   await page.goto('/');
-  await page.getByRole('heading', { name: 'Live' }).waitFor();
+  await page.getByRole('heading', { name: 'Live', level: 1 }).waitFor();
   await page.keyboard.press('Tab');
   assert.equal(await focused(), 'Skip to the page');
   await tabTo(/^Log$/);
@@ -47,7 +47,7 @@ test('the keyboard alone leads from the log to a request and explains it again',
 
 test('the keyboard alone edits a rule, and leaves the editor again', async () => {
   await page.goto('/policies');
-  await page.getByRole('heading', { name: 'Policies' }).waitFor();
+  await page.getByRole('heading', { name: 'Policies', level: 1 }).waitFor();
   await tabTo(/^New rule file$/);
   await page.keyboard.press('Enter');
   await page.getByRole('textbox', { name: /^Name/ }).waitFor();

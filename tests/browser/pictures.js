@@ -33,8 +33,8 @@ for (const name of ['chat-plain', 'title', 'follow-up', 'chat-reasoning-history'
 }
 const going = ['chat-rag', 'title', 'follow-up', 'chat-tool-result'].map(send);
 const busy = page.locator('tbody.in-progress');
-await busy.getByText('answering', { exact: true }).waitFor({ timeout: 60_000 });
 await busy.getByText(/ahead|next in the queue/).first().waitFor({ timeout: 60_000 });
+await busy.getByText('answering', { exact: true }).waitFor({ timeout: 60_000 });
 // Some tokens make a speed.
 await page.waitForTimeout(2000);
 await shot('console');
