@@ -34,6 +34,8 @@ mod code {
     pub(super) const SOFTWARE: u8 = 70;
     pub(super) const IO: u8 = 74;
     pub(super) const CONFIG: u8 = 78;
+    /// As shells tell the end by SIGINT.
+    pub(super) const INTERRUPTED: u8 = 130;
 }
 
 /// Gateway between Open WebUI and small language models on Rockchip boards.

@@ -1,6 +1,11 @@
 //! `rkgate bench conversation`.
 
-use std::fs;
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use super::{rkgate, text};
 
@@ -90,4 +95,32 @@ fn what_cannot_be_played_is_told() {
     assert!(text(&unknown.stderr).contains("no-such-model"));
     let args = ["bench", "conversation", "--speed", "0"];
     assert_eq!(rkgate(dir.path(), &args).status.code(), Some(2));
+}
+
+#[test]
+fn an_interrupted_play_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = |dir: &Path| fs::read_dir(dir).unwrap().count();
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_rkgate"))
+        .args(["bench", "conversation"])
+        .env_clear()
+        .env("TMPDIR", dir.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now() + Duration::from_secs(30);
+    while files(dir.path()) == 0 && Instant::now() < patience {
+        std::thread::yield_now();
+    }
+    let kill = format!("kill -INT {}", bench.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(bench.wait().unwrap().code(), Some(130));
+    assert_eq!(files(dir.path()), 0);
 }

@@ -81,9 +81,18 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
             );
         }
     };
-    let outcome = runtime
-        .block_on(bench::conversation(script.clone(), setup, told))
-        .map_err(|error| Failure::because(code::UNAVAILABLE, "nothing was played", &error))?;
+    let played = bench::conversation(script.clone(), setup, told);
+    // Interrupted in order, so that nothing stays behind in the temporary directory.
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            // Listening for it comes before there is anything to leave behind.
+            biased;
+            _ = tokio::signal::ctrl_c() => Err(Failure::new(code::INTERRUPTED, "interrupted")),
+            outcome = played => outcome.map_err(|error| {
+                Failure::because(code::UNAVAILABLE, "nothing was played", &error)
+            }),
+        }
+    })?;
     let verdicts = goals::judge(&script, &outcome);
     let html = page::html(&script, &outcome, &verdicts);
     fs::write(&options.page, html).map_err(|error| {
