@@ -150,6 +150,8 @@ pub struct Completion {
     pub prefill: Duration,
     /// Time the runtime spent on the answer.
     pub decode: Duration,
+    /// Why much of the prompt had to be read anew; `None` where it was found in the KV cache as far as possible.
+    pub miss: Option<Miss>,
 }
 
 /// One turn of a job at the NPU. A job that is stopped for a more urgent one has several.
@@ -178,6 +180,7 @@ pub struct TurnReport {
 }
 
 pub mod catalog;
+mod conversations;
 mod dispatch;
 mod error;
 mod handle;
@@ -198,6 +201,7 @@ mod turn;
 pub mod worker;
 
 pub use catalog::{ModelCard, ModelKind};
+pub use conversations::Miss;
 pub use error::{EngineError, Withdrawal};
 pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};

@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    Completion, EngineError, Progress, Started,
+    Completion, EngineError, Miss, Progress, Started,
+    conversations::Fingerprint,
     protocol::{End, Finished, JobId, Prepared, WirePrompt},
     slot::{Claim, Slot},
     supervisor::Worker,
@@ -28,6 +29,8 @@ pub(super) struct Pending {
     pub(super) thinking: bool,
     pub(super) sampling: chat::Sampling,
     pub(super) max_tokens: Option<u32>,
+    /// Its prompt by its parts.
+    pub(super) print: Fingerprint,
     pub(super) submitted: Instant,
     pub(super) news: News,
     pub(super) state: Mutex<State>,
@@ -56,6 +59,8 @@ pub(super) struct Before {
     started: bool,
     /// Tokens of the prompt that the first run found in the KV cache.
     cached: u32,
+    /// Why it did not find more.
+    pub(super) miss: Option<Miss>,
     prefill: Duration,
     decode: Duration,
 }
@@ -108,6 +113,7 @@ impl Before {
             },
             prefill: self.prefill + time(finished.prefill_ms),
             decode: self.decode + time(finished.decode_ms),
+            miss: self.miss,
         })
     }
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     EngineError, EngineSettings, Job, Prompt, Run,
     catalog::Catalog,
+    conversations::{Conversations, Fingerprint},
     library,
     pending::{Before, News, Pending, State},
     protocol::{JobId, Prepared, WirePrompt},
@@ -39,6 +40,7 @@ pub(super) struct Scheduler {
     pub(super) budget: u64,
     pub(super) queue: Queue,
     pub(super) counting: Counting,
+    pub(super) conversations: Mutex<Conversations>,
     /// Cancelled when no more jobs are taken.
     pub(super) closing: CancellationToken,
     /// In catalogue order.
@@ -76,6 +78,7 @@ impl Scheduler {
             catalog,
             library,
             counting: Counting::default(),
+            conversations: Mutex::default(),
             closing: CancellationToken::new(),
             jobs: AtomicU64::new(1),
         };
@@ -99,6 +102,7 @@ impl Scheduler {
         }
         let (model, slot) = self.find(&job.model)?;
         slot.card.check_kind(&job.prompt)?;
+        let print = Fingerprint::of(&job);
         self.queue.check_room(&job.queue)?;
         let claim = slot.claim();
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
@@ -126,6 +130,7 @@ impl Scheduler {
             reusable: prepared.reuse,
         };
         let pending = Pending {
+            print,
             job: id,
             request: job.id,
             _claim: claim,

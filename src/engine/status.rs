@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use super::{Miss, conversations::Missed};
+
 /// The engine at one moment.
 #[derive(Debug, Clone)]
 pub struct Status {
@@ -55,6 +57,15 @@ pub struct ResidentStatus {
     pub domain: i32,
 }
 
+/// Prompts that were not found in the KV cache for one reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MissCount {
+    /// So many.
+    pub prompts: u64,
+    /// Tokens that had been read for the conversation's last turn and were read again.
+    pub tokens: u64,
+}
+
 /// Counts since the start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
@@ -76,6 +87,8 @@ pub struct Counters {
     pub completion_tokens: u64,
     /// Runs in which the KV cache held something else than expected.
     pub mispredicted: u64,
+    /// Prompts that were not found in the KV cache as far as they might have been, by [`Miss::ALL`].
+    pub misses: [MissCount; Miss::ALL.len()],
     /// Models loaded.
     pub loads: u64,
     /// Models that failed to load.
@@ -102,6 +115,7 @@ pub(super) struct Counting {
     pub(super) cached_tokens: AtomicU64,
     pub(super) completion_tokens: AtomicU64,
     pub(super) mispredicted: AtomicU64,
+    pub(super) misses: [(AtomicU64, AtomicU64); Miss::ALL.len()],
     pub(super) loads: AtomicU64,
     pub(super) load_failures: AtomicU64,
     pub(super) unloads: AtomicU64,
@@ -116,6 +130,14 @@ pub(super) fn add(counter: &AtomicU64, count: u64) {
 }
 
 impl Counting {
+    /// A prompt was not found as far as it might have been.
+    pub(super) fn missed(&self, missed: Missed) {
+        if let Some((prompts, tokens)) = self.misses.get(missed.why as usize) {
+            add(prompts, 1);
+            add(tokens, missed.lost.into());
+        }
+    }
+
     pub(super) fn now(&self) -> Counters {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counters {
@@ -128,6 +150,10 @@ impl Counting {
             cached_tokens: read(&self.cached_tokens),
             completion_tokens: read(&self.completion_tokens),
             mispredicted: read(&self.mispredicted),
+            misses: self.misses.each_ref().map(|(prompts, tokens)| MissCount {
+                prompts: read(prompts),
+                tokens: read(tokens),
+            }),
             loads: read(&self.loads),
             load_failures: read(&self.load_failures),
             unloads: read(&self.unloads),

@@ -1,7 +1,7 @@
 //! One turn of a job at the NPU.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Completion, EngineError, Started, TurnReport, Withdrawal,
+    Completion, EngineError, Miss, Started, TurnReport, Withdrawal,
+    conversations::Reading,
     pending::{Pending, time},
     protocol::{End, Finished, Prepared},
     scheduler::{ATTEMPTS, Scheduler, room},
@@ -69,7 +70,11 @@ impl Scheduler {
         self.count(pending, &finished);
         self.report(pending, &finished, began);
         self.queue.reusable(&finished.reusable);
+        let missed = self.missed(pending, &worker, &finished);
         let mut state = pending.state();
+        if missed.is_some() {
+            state.before.miss = missed;
+        }
         match state.before.completion(&finished) {
             Some(completion) => Ok(Turn::Completed(completion)),
             // Without ids nothing can go on, and the client has text already.
@@ -158,6 +163,26 @@ impl Scheduler {
                 decode: time(finished.decode_ms),
             });
         }
+    }
+
+    /// Why the job's first run has not found more of its prompt in the KV cache.
+    fn missed(&self, pending: &Pending, worker: &Worker, finished: &Finished) -> Option<Miss> {
+        if pending.state().before.tokens() > 0 {
+            return None;
+        }
+        let reading = Reading {
+            model: self.index(&pending.slot)?,
+            worker: worker.pid(),
+            prompt: finished.prompt,
+            cached: finished.cached,
+        };
+        let mut conversations = self
+            .conversations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let missed = conversations.read(pending.print.clone(), reading)?;
+        self.counting.missed(missed);
+        Some(missed.why)
     }
 
     fn count(&self, pending: &Pending, finished: &Finished) {

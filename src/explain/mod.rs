@@ -122,8 +122,9 @@ pub fn explain(question: &Question<'_>, models: &Models<'_>) -> Explanation {
     let decision = &weighed.outcome.decision;
     let model = question.facts.model(&decision.model);
     let settings = question.set.model_settings(&decision.model, model);
-    let prompt = Prompt::new(models, model, settings, &weighed.sent, &weighed.unrewritten);
+    // First, as it tells the reader of the prompt how the model has said its answers.
     let reuse = reuse::reuse(question, &weighed, model, models);
+    let prompt = Prompt::new(models, model, settings, &weighed.sent, &weighed.unrewritten);
     let difference = Difference::new(question.request, &weighed.sent, &weighed.outcome.trace);
     let Weighed { outcome, sent, .. } = weighed;
     let Outcome {

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     chat::{FinishReason, Sampling, Usage, answer::AnswerNotes},
+    engine::Miss,
     telemetry::{
         Activity, Metrics, Operation, RequestRecord,
         activity::{Ending, Ticket},
@@ -41,6 +42,8 @@ pub(super) struct Record {
     pub(super) notes: AnswerNotes,
     /// Time in the engine's queue.
     pub(super) queued: Option<Duration>,
+    /// Why much of the prompt was not found in the KV cache.
+    pub(super) miss: Option<Miss>,
     /// Tokens, where they were counted.
     pub(super) usage: Option<Usage>,
     /// Shows the request to whoever watches; there for requests that name a model.
@@ -224,6 +227,7 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
                 notes = record.noted(),
                 prompt = usage.prompt,
                 cached = usage.cached,
+                miss = record.miss.map(Miss::as_str),
                 completion = usage.completion,
                 "answered"
             );

@@ -8,7 +8,7 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Miss};
 
 /// An engine that is looked at once per scrape.
 #[derive(Debug)]
@@ -63,6 +63,21 @@ impl Collector for Watched {
         ] {
             write(&mut encoder, name, help, &ConstCounter::new(count))?;
         }
+        let misses = || Miss::ALL.into_iter().zip(counters.misses);
+        let prompts = misses().map(|(why, count)| (why, count.prompts));
+        write_misses(
+            &mut encoder,
+            "rkgate_prefix_misses",
+            "Prompts that were not found in the KV cache as far as they might have been",
+            prompts,
+        )?;
+        let tokens = misses().map(|(why, count)| (why, count.tokens));
+        write_misses(
+            &mut encoder,
+            "rkgate_prefix_lost_tokens",
+            "Tokens of a conversation's last prompt that had to be read again",
+            tokens,
+        )?;
         let loaded: Vec<_> = status
             .workers
             .iter()
@@ -93,4 +108,18 @@ pub(super) fn write(
     metric: &impl EncodeMetric,
 ) -> fmt::Result {
     metric.encode(encoder.encode_descriptor(name, help, None, metric.metric_type())?)
+}
+
+fn write_misses(
+    encoder: &mut DescriptorEncoder,
+    name: &str,
+    help: &str,
+    counts: impl Iterator<Item = (Miss, u64)>,
+) -> fmt::Result {
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+    for (why, count) in counts {
+        let reason = [("reason", why.as_str())];
+        ConstCounter::new(count).encode(metric.encode_family(&reason)?)?;
+    }
+    Ok(())
 }

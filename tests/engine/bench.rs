@@ -183,14 +183,14 @@ pub(crate) async fn run(engine: &Engine, job: Job) -> Outcome {
     follow(engine.submit(job).await.unwrap()).await
 }
 
-/// Waits for the first piece of an answer.
-pub(crate) async fn first_piece(run: &mut Run) {
+/// Waits for the first piece of an answer, and gives its text.
+pub(crate) async fn first_piece(run: &mut Run) -> String {
     loop {
         match tokio::time::timeout(PATIENCE, run.progress.recv())
             .await
             .expect("the run hangs")
         {
-            Some(Progress::Piece { .. }) => return,
+            Some(Progress::Piece { text, .. }) => return text,
             Some(
                 Progress::Queued { .. }
                 | Progress::Loading

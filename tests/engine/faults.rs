@@ -221,3 +221,36 @@ async fn a_context_above_the_models_limit_is_lowered() {
         .context;
     assert!(context <= 16384, "{context}");
 }
+
+#[tokio::test]
+async fn a_machine_that_stood_still_loses_no_worker() {
+    let timeout = Duration::from_secs(3);
+    let bench = Bench::new().with(|settings| settings.heartbeat_timeout = timeout);
+    let engine = bench.start();
+    let first = run(&engine, chat(MODEL, &["Hello"])).await;
+    let pid = engine.status().workers[0].pid.unwrap().to_string();
+    let signal = |name: &str| {
+        let kill = Command::new("kill").args([name, &pid]).status().unwrap();
+        assert!(kill.success());
+    };
+    signal("-STOP");
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the whole process is to stand still"
+    )]
+    std::thread::sleep(timeout + Duration::from_millis(2500));
+    // The engine wakes up first, and finds its worker silent.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    signal("-CONT");
+    let second = run(
+        &engine,
+        chat(MODEL, &["Hello", first.text.trim(), "And now?"]),
+    )
+    .await;
+    let read = first.completion().usage;
+    assert_eq!(
+        second.completion().usage.cached,
+        read.prompt + read.completion
+    );
+    assert_eq!(engine.status().counters.loads, 1);
+}

@@ -10,6 +10,7 @@
 
 mod bench;
 mod cancelling;
+mod economy;
 mod embedding;
 mod faults;
 mod queueing;

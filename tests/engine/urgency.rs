@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rkgate::engine::{
-    EngineError, Job, Origin, Progress, QueueClass, Run, Withdrawal, settings::MemoryBudget,
+    EngineError, Job, Origin, Progress, QueueClass, Withdrawal, settings::MemoryBudget,
 };
 
 use crate::bench::{Bench, Outcome, chat, first_piece, follow, run, until};
@@ -36,15 +36,6 @@ fn withdrawn(outcome: &Outcome) -> Withdrawal {
     }
 }
 
-/// Waits for the first piece, and gives what came of the answer.
-async fn begun(run: &mut Run) -> String {
-    loop {
-        if let Some(Progress::Piece { text, .. }) = run.progress.recv().await {
-            return text;
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_task_that_gave_way_to_a_chat_goes_on_where_it_was() {
     for (chat_model, budget) in [(MODEL, 64 << 30), (OTHER, 64 << 30), (OTHER, 1)] {
@@ -58,7 +49,7 @@ async fn a_task_that_gave_way_to_a_chat_goes_on_where_it_was() {
             .completion();
         let whole = run(&engine, task(MODEL, STORY)).await;
         let mut stopped = engine.submit(task(MODEL, STORY)).await.unwrap();
-        let mut text = begun(&mut stopped).await;
+        let mut text = first_piece(&mut stopped).await;
         let chat = async {
             let outcome = run(&engine, short(chat(chat_model, &["Hello"]))).await;
             outcome.completion();

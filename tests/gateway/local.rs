@@ -62,6 +62,7 @@ fn done(finish: FinishReason) -> Progress {
         usage,
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
+        miss: None,
     })
 }
 

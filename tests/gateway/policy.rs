@@ -66,6 +66,7 @@ fn done() -> Progress {
         usage: Usage::default(),
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
+        miss: None,
     })
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Faults {
     pub(crate) thermal: Option<f64>,
     pub(crate) sticky_abort: bool,
     pub(crate) abort_poisons: bool,
+    pub(crate) abort_forgets: bool,
     pub(crate) deadlock: bool,
     /// A prompt that is too long ends with nothing at all.
     pub(crate) silent_overlong: bool,
@@ -117,6 +118,7 @@ impl Faults {
             "thermal" => self.thermal = factor(1.6)?,
             "sticky_abort" => self.sticky_abort = flag()?,
             "abort_poisons" => self.abort_poisons = flag()?,
+            "abort_forgets" => self.abort_forgets = flag()?,
             "deadlock" => self.deadlock = flag()?,
             "silent_overlong" => self.silent_overlong = flag()?,
             "broken_json" => self.broken_json = flag()?,

@@ -241,6 +241,12 @@ impl Session {
             End::Aborted => {
                 self.console.detail(1, "rkllm_run was aborted");
                 state.poisoned |= self.faults.abort_poisons;
+                if self.faults.abort_forgets {
+                    state
+                        .kv
+                        .iter_mut()
+                        .for_each(|kv| kv.truncate(kv.tokens.len() / 2));
+                }
             }
         }
         if let (Some(path), Some(kv)) = (&answer.save_cache, state.kv.first()) {

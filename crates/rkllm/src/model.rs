@@ -221,6 +221,7 @@ impl Model {
                 perf,
                 finished,
                 aborted,
+                began: true,
             });
         }
         if code != 0 && self.health == Health::AfterAbort {
@@ -236,6 +237,7 @@ impl Model {
             perf,
             finished,
             aborted,
+            began: true,
         })
     }
 

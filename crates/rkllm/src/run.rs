@@ -122,8 +122,10 @@ pub struct RunReport {
     /// Whether the library announced the end. Hidden layers may come without; a prompt above the context may end
     /// so with no token at all.
     pub finished: bool,
-    /// Whether the run was asked to stop before it had returned. If that was before it began, nothing was run.
+    /// Whether the run was asked to stop before it had returned.
     pub aborted: bool,
+    /// Whether it began at all; the KV cache is as it was otherwise.
+    pub began: bool,
 }
 
 /// Why a run failed.

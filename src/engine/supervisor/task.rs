@@ -25,6 +25,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Time in which log lines follow the message that a run has failed.
 const LOG_DELAY: Duration = Duration::from_millis(50);
 
+/// An alarm that is so late says that rkgate itself stood still.
+const STANDSTILL: Duration = Duration::from_secs(2);
+
 type Reply<T, E> = oneshot::Sender<Result<T, E>>;
 
 /// A worker process and what is asked of it.
@@ -153,12 +156,23 @@ impl Task {
             ))
     }
 
-    fn overdue(&self) -> Result<(), Ending> {
+    fn overdue(&mut self) -> Result<(), Ending> {
+        let now = Instant::now();
         let (due, what) = self.next_deadline();
-        if due <= Instant::now() {
-            Err(Ending::Hung(format!("{what} and was killed")))
-        } else {
-            Ok(())
+        match now.checked_duration_since(due) {
+            None => Ok(()),
+            Some(late) if late < STANDSTILL => Err(Ending::Hung(format!("{what} and was killed"))),
+            // The machine was suspended, or had no time for rkgate: nor had it for the worker.
+            Some(_) => {
+                self.last_sign = now;
+                if let Some((deadline, _)) = &mut self.loading {
+                    *deadline = (*deadline).max(now + self.heartbeat_timeout);
+                }
+                if let Some(running) = &mut self.running {
+                    running.deadline = running.deadline.max(now + self.heartbeat_timeout);
+                }
+                Ok(())
+            }
         }
     }
 

@@ -16,6 +16,9 @@ pub(super) const CUT: char = '\u{FDD0}';
 /// A second mark, for the template's author side: the end of a final message that the model continues.
 pub(super) const END: char = '\u{FDD1}';
 
+/// A third mark, for the template's author side: in place of an answer whose ids are known.
+pub(super) const SAID: char = '\u{FDD2}';
+
 /// Whose text it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Author {
@@ -49,7 +52,8 @@ impl Escaper {
 
     /// `text` with a [`CUT`] inside every occurrence of an added token.
     pub(super) fn escape(&self, text: &str, author: Author) -> String {
-        let clean: String = text.chars().filter(|c| !matches!(*c, CUT | END)).collect();
+        let marks = |c: &char| matches!(*c, CUT | END | SAID);
+        let clean: String = text.chars().filter(|c| !marks(c)).collect();
         match author {
             Author::Client => self.all.cut(clean),
             Author::Model => self.special.cut(clean),

@@ -8,6 +8,7 @@
 
 mod escape;
 mod generation;
+mod memory;
 mod prepare;
 mod reader;
 mod runner;
@@ -34,6 +35,8 @@ use super::protocol::{
     FrameReader, FrameWriter, FromWorker, JobId, Prepared, Start, ToWorker, WirePrompt,
 };
 use crate::chat;
+use memory::Memory;
+use prepare::Awaited;
 pub use reader::{PieceKind, PromptPiece, PromptReader, ReadPrompt};
 use runner::{Order, Runner};
 use tokenizer::ModelTokenizer;
@@ -68,6 +71,7 @@ struct Shared {
     ready: Mutex<HashMap<JobId, Ready>>,
     /// The ids that the KV cache is believed to hold.
     kv: Mutex<Vec<u32>>,
+    memory: Mutex<Memory>,
 }
 
 /// What stands ready to be read.
@@ -82,8 +86,8 @@ enum Ready {
 /// A prompt that stands ready.
 #[derive(Debug)]
 enum ReadyPrompt {
-    /// As ids.
-    Tokens(Vec<u32>),
+    /// As ids, with what its answer is to be kept with.
+    Tokens(Vec<u32>, Option<Box<Awaited>>),
     /// As text for the runtime's own template.
     Text {
         text: String,
@@ -95,7 +99,7 @@ impl Ready {
     /// How much of it the KV cache saves.
     fn reusable(&self, kv: &[u32]) -> u32 {
         match self {
-            Self::Prompt(ReadyPrompt::Tokens(ids)) => reusable(kv, ids),
+            Self::Prompt(ReadyPrompt::Tokens(ids, _)) => reusable(kv, ids),
             // The text's ids are not known, and of a passage every row is computed.
             Self::Prompt(ReadyPrompt::Text { .. }) | Self::Passage(_) => 0,
         }
@@ -146,6 +150,7 @@ fn serve() -> io::Result<()> {
         writer: Mutex::new(FrameWriter::new(socket)),
         ready: Mutex::default(),
         kv: Mutex::default(),
+        memory: Mutex::default(),
     });
     let (events, inbox) = mpsc::channel();
     let (prompts, prompts_inbox) = mpsc::channel();
@@ -324,14 +329,17 @@ fn tokenise(
     shared.send(&FromWorker::Hello);
     while let Ok((job, prompt, answer)) = prompts.recv() {
         // A tokenizer or a template that panics on one prompt must not take the others along.
-        let result = catch_unwind(AssertUnwindSafe(|| ready(tokenizer.as_ref(), prompt)))
+        let prepare = || ready(tokenizer.as_ref(), prompt, &shared.memory);
+        let result = catch_unwind(AssertUnwindSafe(prepare))
             .unwrap_or_else(|_| Err("the tokenizer failed on this prompt".to_owned()))
             .map(|(mut ready, thinking_opened)| {
-                if let Ready::Prompt(ReadyPrompt::Tokens(ids)) = &mut ready {
+                if let Ready::Prompt(ReadyPrompt::Tokens(ids, awaited)) = &mut ready {
+                    // The text of its beginning has left; the answer could not be told from its rest.
+                    awaited.take_if(|_| !answer.is_empty());
                     ids.extend(answer);
                 }
                 let tokens = match &ready {
-                    Ready::Prompt(ReadyPrompt::Tokens(ids)) | Ready::Passage(ids) => {
+                    Ready::Prompt(ReadyPrompt::Tokens(ids, _)) | Ready::Passage(ids) => {
                         u32::try_from(ids.len()).ok()
                     }
                     Ready::Prompt(ReadyPrompt::Text { .. }) => None,
@@ -349,7 +357,11 @@ fn tokenise(
 }
 
 /// Turns a request into what the model reads.
-fn ready(tokenizer: Option<&ModelTokenizer>, prompt: WirePrompt) -> Result<(Ready, bool), String> {
+fn ready(
+    tokenizer: Option<&ModelTokenizer>,
+    prompt: WirePrompt,
+    memory: &Mutex<Memory>,
+) -> Result<(Ready, bool), String> {
     match (prompt, tokenizer) {
         (WirePrompt::Chat(request), tokenizer) => {
             let request: chat::Request =
@@ -357,8 +369,8 @@ fn ready(tokenizer: Option<&ModelTokenizer>, prompt: WirePrompt) -> Result<(Read
             if let Some((tokenizer, template)) =
                 tokenizer.and_then(|both| Some((both, both.template.as_ref()?)))
             {
-                let rendered = prepare::chat(tokenizer, template, &request)?;
-                let ids = ReadyPrompt::Tokens(rendered.ids);
+                let rendered = prepare::chat(tokenizer, template, &request, &mut lock(memory))?;
+                let ids = ReadyPrompt::Tokens(rendered.ids, rendered.awaited.map(Box::new));
                 Ok((Ready::Prompt(ids), rendered.thinking_opened))
             } else {
                 let text = ReadyPrompt::Text {
@@ -369,7 +381,7 @@ fn ready(tokenizer: Option<&ModelTokenizer>, prompt: WirePrompt) -> Result<(Read
             }
         }
         (WirePrompt::Text(text), Some(tokenizer)) => {
-            let ids = ReadyPrompt::Tokens(tokenizer.encode_text(&text)?);
+            let ids = ReadyPrompt::Tokens(tokenizer.encode_text(&text)?, None);
             Ok((Ready::Prompt(ids), false))
         }
         (WirePrompt::Embed(passage), Some(tokenizer)) => {

@@ -1,19 +1,25 @@
 //! From a request to the ids that the model reads.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use super::{
-    escape::{Author, END, Escaper},
+    escape::{Author, END, Escaper, SAID},
+    memory::{Chain, Memory, Said},
     template::Template,
     tokenizer::ModelTokenizer,
 };
-use crate::chat::{Content, Message, Part, Passage, Request, Role, ToolChoice};
+use crate::chat::{
+    Content, FinishReason, Message, Part, Passage, Request, Role, ToolCall, ToolChoice,
+    answer::{Answer, AnswerOptions, Assembler, Thinking},
+};
 
 const THINK: &str = "<think>";
 const END_OF_THINK: &str = "</think>";
 
 /// A prompt as ids.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Rendered {
     /// The rendered text, with the marks of [`Escaper`].
     pub(super) text: String,
@@ -21,9 +27,12 @@ pub(super) struct Rendered {
     pub(super) ids: Vec<u32>,
     /// Whether the prompt ends inside a think block.
     pub(super) thinking_opened: bool,
+    /// With what its answer is to be kept; `None` where that cannot be put into a later prompt.
+    pub(super) awaited: Option<Awaited>,
 }
 
-/// Renders a conversation by the chat template and tokenises it.
+/// Renders a conversation by the chat template and tokenises it; answers that the model gave before stand in it as the
+/// model said them.
 ///
 /// If the last message is the model's, the prompt ends within it, so that the model continues it.
 ///
@@ -33,6 +42,7 @@ pub(super) fn chat(
     tokenizer: &ModelTokenizer,
     template: &Template,
     request: &Request,
+    memory: &mut Memory,
 ) -> Result<Rendered, String> {
     let last = request.messages.last();
     let continued = last.filter(|last| last.role == Role::Assistant && last.tool_calls.is_empty());
@@ -41,16 +51,181 @@ pub(super) fn chat(
     } else {
         Ending::Question
     };
-    let text = render(tokenizer, template, request, &request.messages, end)?;
+    let (said, chain) = recall(request, end, memory);
+    let plain = || -> Result<_, String> {
+        let text = render(tokenizer, template, request, &request.messages, &[], end)?;
+        Ok((tokenizer.encode_prompt(&text)?, text))
+    };
+    let (ids, text) = match splice(tokenizer, template, request, &said, end) {
+        Some(spliced) => spliced,
+        None => plain()?,
+    };
     let thinking_opened = match continued {
         Some(last) => ends_thinking(&last.content.text()),
         None => text.trim_end().ends_with(THINK),
     };
+    let awaited = match end {
+        Ending::Question => {
+            opened(tokenizer, template, request, &said, &text, &ids).map(|opened| Awaited {
+                chain,
+                opened,
+                thinking: match request.thinking {
+                    _ if thinking_opened => Thinking::Opened,
+                    Some(false) => Thinking::Unexpected,
+                    Some(true) | None => Thinking::Expected,
+                },
+                tools: request.tools.iter().map(|tool| tool.name.clone()).collect(),
+            })
+        }
+        Ending::None | Ending::Within => None,
+    };
     Ok(Rendered {
-        ids: tokenizer.encode_prompt(&text)?,
+        ids,
         text,
         thinking_opened,
+        awaited,
     })
+}
+
+/// What is known of an answer before it is there.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    /// The conversation before it.
+    chain: Chain,
+    /// What stands at its beginning in the prompt already, such as an empty think block.
+    opened: Vec<u32>,
+    thinking: Thinking,
+    tools: Vec<String>,
+}
+
+impl Awaited {
+    /// Keeps the answer, given its text and the ids that the model said.
+    pub(super) fn keep(self, text: &str, ids: &[u32], ends: &BTreeSet<u32>, memory: &mut Memory) {
+        let mut assembler = Assembler::new(AnswerOptions {
+            thinking: self.thinking,
+            tools: self.tools.clone(),
+            ..AnswerOptions::default()
+        });
+        let mut events = Vec::new();
+        assembler.push(text, 0, &mut events);
+        assembler.finish(FinishReason::Stop, &mut events);
+        let answer: Answer = events.into_iter().collect();
+        let thought = !answer.reasoning.trim().is_empty();
+        let message = spoken(answer.content, answer.tool_calls);
+        self.keep_message(&message, thought, ids, ends, memory);
+    }
+
+    /// Keeps the answer, given as a later request tells it, and the ids that the model said.
+    pub(super) fn keep_message(
+        mut self,
+        message: &Message,
+        thought: bool,
+        ids: &[u32],
+        ends: &BTreeSet<u32>,
+        memory: &mut Memory,
+    ) {
+        self.chain.add(message);
+        let ids = match ids {
+            [said @ .., end] if ends.contains(end) => said,
+            said => said,
+        };
+        self.opened.extend_from_slice(ids);
+        let ids = self.opened.into();
+        memory.keep(&self.chain, Said { ids, thought });
+    }
+}
+
+/// The answers in a request as the model said them, by message, and the whole conversation.
+fn recall(request: &Request, end: Ending, memory: &mut Memory) -> (Vec<Option<Said>>, Chain) {
+    let messages = &request.messages;
+    let question = messages
+        .iter()
+        .rposition(|message| message.role == Role::User);
+    let mut chain = Chain::default();
+    let said = messages.iter().enumerate().map(|(index, message)| {
+        chain.add(message);
+        let continued = end == Ending::Within && index + 1 == messages.len();
+        if message.role != Role::Assistant || continued {
+            return None;
+        }
+        let stays = |said: &Said| !said.thought || question.is_none_or(|at| at < index);
+        memory.recall(&chain).filter(stays)
+    });
+    (said.collect(), chain)
+}
+
+/// The prompt with these answers in it; `None` if there are none, or the template does not write each of them once.
+fn splice(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+    said: &[Option<Said>],
+    end: Ending,
+) -> Option<(Vec<u32>, String)> {
+    let answers = || said.iter().flatten();
+    let count = answers().count();
+    if count == 0 {
+        return None;
+    }
+    let marked = render(tokenizer, template, request, &request.messages, said, end).ok()?;
+    if marked.matches(SAID).count() != count {
+        return None;
+    }
+    let mut pieces = marked.split(SAID);
+    let mut text = pieces.next()?.to_owned();
+    let mut ids = tokenizer.encode_prompt(&text).ok()?;
+    for (piece, answer) in pieces.zip(answers()) {
+        ids.extend_from_slice(&answer.ids);
+        ids.extend(tokenizer.encode_prompt(piece).ok()?);
+        text.push_str(&tokenizer.decode(&answer.ids));
+        text.push_str(piece);
+    }
+    Some((ids, text))
+}
+
+/// What stands at the beginning of the answer in the prompt already; `None` where the template writes the conversation
+/// in another way once it is answered.
+fn opened(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+    said: &[Option<Said>],
+    prompt: &str,
+    ids: &[u32],
+) -> Option<Vec<u32>> {
+    let mut messages = request.messages.clone();
+    messages.push(spoken(String::new(), Vec::new()));
+    // Templates write the last message in a way of its own; an answer is never the last one again.
+    messages.push(Message {
+        role: Role::User,
+        ..spoken(".".to_owned(), Vec::new())
+    });
+    let mut said = said.to_vec();
+    said.push(Some(Said {
+        ids: [].into(),
+        thought: false,
+    }));
+    let answered = render(tokenizer, template, request, &messages, &said, Ending::None).ok()?;
+    // Only the end is compared: answers before it stand in one of the texts and are marks in the other.
+    let (before, _) = answered.rsplit_once(SAID)?;
+    let header = before.rsplit(SAID).next()?;
+    let at = prompt.rfind(header)?;
+    let opened = tokenizer
+        .encode_prompt(prompt.get(at + header.len()..)?)
+        .ok()?;
+    ids.ends_with(&opened).then_some(opened)
+}
+
+/// A message of the model.
+fn spoken(content: String, tool_calls: Vec<ToolCall>) -> Message {
+    Message {
+        role: Role::Assistant,
+        content: Content::Text(content),
+        reasoning: None,
+        tool_calls,
+        tool_call_id: None,
+        extra: Map::new(),
+    }
 }
 
 /// The ids of an answer as the model will have written it behind the prompt of `request`, its end token included: what
@@ -66,7 +241,8 @@ pub(super) fn answer(
 ) -> Result<Vec<u32>, String> {
     let mut answered = request.messages.clone();
     answered.push(answer.clone());
-    let render = |messages: &[Message], end| render(tokenizer, template, request, messages, end);
+    let render =
+        |messages: &[Message], end| render(tokenizer, template, request, messages, &[], end);
     let before = render(&request.messages, Ending::None)?;
     let question = render(&request.messages, Ending::Question)?;
     let after = render(&answered, Ending::None)?;
@@ -101,18 +277,23 @@ enum Ending {
     Within,
 }
 
-/// The text of a conversation by the chat template, with the marks of [`Escaper`].
+/// The text of a conversation by the chat template, with the marks of [`Escaper`], and [`SAID`] for each message that
+/// is to stand as it was `said`.
 fn render(
     tokenizer: &ModelTokenizer,
     template: &Template,
     request: &Request,
     conversation: &[Message],
+    said: &[Option<Said>],
     ending: Ending,
 ) -> Result<String, String> {
     let escaper = &tokenizer.escaper;
     let mut messages = Vec::with_capacity(conversation.len());
-    for message in conversation {
-        messages.push(template_message(message, escaper)?);
+    for (index, message) in conversation.iter().enumerate() {
+        messages.push(match said.get(index) {
+            Some(Some(_)) => json!({"role": Role::Assistant.as_str(), "content": SAID.to_string()}),
+            Some(None) | None => template_message(message, escaper)?,
+        });
     }
     if ending == Ending::Within
         && let Some(Value::String(content)) =

@@ -1,9 +1,11 @@
 //! Prompts as the worker reads them, without a worker: for tools that show them. The gateway itself counts nothing.
 
+use std::cell::RefCell;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Serialize;
 
-use super::{escape::CUT, prepare, reusable, tokenizer::ModelTokenizer};
+use super::{escape::CUT, memory::Memory, prepare, reusable, tokenizer::ModelTokenizer};
 use crate::{chat, engine::catalog::ModelCard};
 
 /// A model's tokenizer and chat template.
@@ -11,6 +13,7 @@ use crate::{chat, engine::catalog::ModelCard};
 pub struct PromptReader {
     tokenizer: ModelTokenizer,
     added: AhoCorasick,
+    memory: RefCell<Memory>,
 }
 
 /// A prompt as the model reads it.
@@ -60,17 +63,22 @@ impl PromptReader {
             .match_kind(MatchKind::LeftmostLongest)
             .build(texts.iter().filter(|text| !text.trim().is_empty()))
             .map_err(|error| format!("too many added tokens: {error}"))?;
-        Ok(Some(Self { tokenizer, added }))
+        Ok(Some(Self {
+            tokenizer,
+            added,
+            memory: RefCell::default(),
+        }))
     }
 
-    /// The prompt of a request.
+    /// The prompt of a request. Answers that [`Self::answer`] was asked about stand in it as the model said them.
     ///
     /// # Errors
     /// What the worker would say: the template's complaint, or what has no place in a prompt for this model.
     pub fn read(&self, request: &chat::Request) -> Result<ReadPrompt, String> {
         let template = self.tokenizer.template.as_ref();
         let template = template.ok_or("the model has no chat template")?;
-        let rendered = prepare::chat(&self.tokenizer, template, request)?;
+        let memory = &mut self.memory.borrow_mut();
+        let rendered = prepare::chat(&self.tokenizer, template, request, memory)?;
         Ok(ReadPrompt {
             pieces: self.pieces(&rendered.text),
             ids: rendered.ids,
@@ -89,7 +97,14 @@ impl PromptReader {
     ) -> Result<Vec<u32>, String> {
         let template = self.tokenizer.template.as_ref();
         let template = template.ok_or("the model has no chat template")?;
-        prepare::answer(&self.tokenizer, template, request, answer)
+        let ids = prepare::answer(&self.tokenizer, template, request, answer)?;
+        let memory = &mut self.memory.borrow_mut();
+        let asked = prepare::chat(&self.tokenizer, template, request, memory)?;
+        if let Some(awaited) = asked.awaited {
+            let thought = answer.reasoning.is_some();
+            awaited.keep_message(answer, thought, &ids, &self.tokenizer.ends, memory);
+        }
+        Ok(ids)
     }
 
     /// The text of ids, special tokens included.
@@ -202,10 +217,7 @@ mod tests {
             reader.text(&kv[common..])
         };
         assert_eq!(read(None), "");
-        // The template of Qwen3 writes an empty think block before an answer and leaves it out of later prompts.
-        assert_eq!(
-            read(Some(false)),
-            "<think>\n\n</think>\n\n<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call><|im_end|>"
-        );
+        // The template of Qwen3 writes an empty think block before an answer, and would leave it out of later prompts.
+        assert_eq!(read(Some(false)), "");
     }
 }

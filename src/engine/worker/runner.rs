@@ -61,6 +61,10 @@ struct Session {
     options: ModelOptions,
     /// `None` only between a failed reload and the next.
     model: Option<Model>,
+    /// Whether the last run was aborted.
+    aborted: bool,
+    /// Whether an abort has left something else in the KV cache than what was read and said.
+    spoilt_by_aborts: bool,
 }
 
 /// A run under way.
@@ -83,7 +87,7 @@ impl Pass<'_> {
     /// The ids of a stopped answer whose text has left; the half of a character would be lost when it goes on.
     fn answer_so_far(&mut self) -> Vec<u32> {
         match self.ready {
-            ReadyPrompt::Tokens(_) if self.was_stopped() => self.generation.take_back(),
+            ReadyPrompt::Tokens(..) if self.was_stopped() => self.generation.take_back(),
             _ => Vec::new(),
         }
     }
@@ -134,6 +138,8 @@ impl Runner {
             runtime,
             options,
             model: Some(model),
+            aborted: false,
+            spoilt_by_aborts: false,
         });
         Ok(loaded)
     }
@@ -160,7 +166,7 @@ impl Runner {
             .remove(&job)
             .ok_or("the prompt was not prepared")?;
         let session = session.as_mut().ok_or("the model is not loaded")?;
-        let ready = match ready {
+        let mut ready = match ready {
             Ready::Prompt(prompt) => prompt,
             Ready::Passage(ids) => {
                 let (vector, finished) = session.embed(shared, &ids, abort)?;
@@ -170,8 +176,17 @@ impl Runner {
                 return Ok(finished);
             }
         };
-        let mut emit =
-            |text: String, tokens: u32| shared.send(&FromWorker::Token { job, text, tokens });
+        let awaited = match &mut ready {
+            ReadyPrompt::Tokens(_, awaited) => awaited.take(),
+            ReadyPrompt::Text { .. } => None,
+        };
+        let mut said = String::new();
+        let mut emit = |text: String, tokens: u32| {
+            if awaited.is_some() {
+                said.push_str(&text);
+            }
+            shared.send(&FromWorker::Token { job, text, tokens });
+        };
         let mut pass = Pass {
             ready: &ready,
             values,
@@ -182,14 +197,14 @@ impl Runner {
             began: Instant::now(),
         };
         let predicted = match &ready {
-            ReadyPrompt::Tokens(ids) => reusable(&lock(&shared.kv), ids),
+            ReadyPrompt::Tokens(ids, _) => reusable(&lock(&shared.kv), ids),
             ReadyPrompt::Text { .. } => 0,
         };
         shared.send(&FromWorker::Running {
             job,
             cached: predicted,
         });
-        let mut report = session.pass(shared, &mut pass)?;
+        let mut report = session.pass(shared, &mut pass, predicted)?;
         if session.may_have_lost_its_end_token(&pass, &report) {
             // A model of an older converter: the runtime stops at token 11, a comma in most vocabularies. From now on
             // end tokens are found here.
@@ -199,17 +214,22 @@ impl Runner {
             session.options.ignore_eos_token = true;
             session.reload(shared)?;
             pass.generation.habits = session.habits();
-            report.aborted = session.pass(shared, &mut pass)?.aborted;
+            report.aborted = session.pass(shared, &mut pass, 0)?.aborted;
             // The runtime's numbers are of one pass each; the clock knows both.
             report.perf = None;
         }
         let answer = pass.answer_so_far();
         pass.generation.finish(pass.emit);
-        Ok(Finished {
+        let finished = Finished {
             answer,
             reusable: shared.reusable(),
             ..session.finished(&pass, &report, predicted)
-        })
+        };
+        let ids = pass.generation.ids;
+        if let Some(awaited) = awaited.filter(|_| !ids.is_empty()) {
+            awaited.keep(&said, &ids, ends, &mut lock(&shared.memory));
+        }
+        Ok(finished)
     }
 }
 
@@ -223,31 +243,52 @@ impl Session {
     }
 
     /// Runs the prompt and the answer so far, and loads the model again where an abort has left it unusable.
-    fn pass(&mut self, shared: &Shared, pass: &mut Pass<'_>) -> Result<RunReport, String> {
+    ///
+    /// What was read and said before an abort is in the KV cache, and the runtime compares the next prompt with it. As
+    /// no vendor promises so much, a runtime that finds less there than `predicted`, or refuses to run, has its cache
+    /// emptied after each abort from then on.
+    fn pass(
+        &mut self,
+        shared: &Shared,
+        pass: &mut Pass<'_>,
+        predicted: u32,
+    ) -> Result<RunReport, String> {
         if self.model.is_none() {
             self.reload(shared)?;
         }
+        let after_abort = self.aborted;
         let outcome = match self.attempt(pass) {
             Err(RunError::ReloadNeeded) => {
+                self.spoilt_by_aborts = true;
                 self.reload(shared)?;
                 self.attempt(pass)
             }
             outcome => outcome,
         };
-        let aborted_by_gateway = pass.was_stopped();
+        let report = match &outcome {
+            Ok(report) if !report.began => return Ok(report.clone()),
+            Ok(report) => Some(report),
+            Err(_) => None,
+        };
+        self.aborted = report.is_some_and(|report| report.aborted);
         let mut kv = lock(&shared.kv);
         kv.clear();
-        match (&outcome, pass.ready) {
-            // Stopped at a token of the answer's own choice: what is in the cache is known. The runtime compares the
-            // next prompt with it; should it refuse that, the model is loaded again.
-            (Ok(_), ReadyPrompt::Tokens(ids)) if !aborted_by_gateway => {
+        if let (Some(report), ReadyPrompt::Tokens(ids, _)) = (report, pass.ready) {
+            if let Some(perf) = report
+                .perf
+                .filter(|perf| after_abort && perf.prefill_tokens > 0)
+            {
+                let found = ids.len().saturating_sub(perf.prefill_tokens as usize);
+                self.spoilt_by_aborts |= found < predicted as usize;
+            }
+            if !(self.spoilt_by_aborts && report.aborted) {
                 kv.extend_from_slice(ids);
                 kv.extend_from_slice(&pass.generation.ids);
             }
-            _ => {
-                // Fails at worst with a next run that is refused and loads the model again.
-                let _ = self.model.as_mut().map(Model::recover_after_abort);
-            }
+        }
+        if kv.is_empty() {
+            // Fails at worst with a next run that is refused and loads the model again.
+            let _ = self.model.as_mut().map(Model::recover_after_abort);
         }
         outcome.map_err(|error| error.to_string())
     }
@@ -279,7 +320,7 @@ impl Session {
         };
         let ids: Vec<i32>;
         let input = match ready {
-            ReadyPrompt::Tokens(prompt) => {
+            ReadyPrompt::Tokens(prompt, _) => {
                 ids = prompt
                     .iter()
                     .chain(&generation.ids)
@@ -322,7 +363,7 @@ impl Session {
     fn may_have_lost_its_end_token(&self, pass: &Pass<'_>, report: &RunReport) -> bool {
         self.runtime.abi() == Abi::V1_3_0
             && !self.options.ignore_eos_token
-            && matches!(pass.ready, ReadyPrompt::Tokens(_))
+            && matches!(pass.ready, ReadyPrompt::Tokens(..))
             && pass.generation.end.is_none()
             && !report.aborted
     }
@@ -332,7 +373,7 @@ impl Session {
         // After an abort the numbers may be zero.
         let perf = report.perf.filter(|perf| perf.prefill_tokens > 0);
         let prompt = match pass.ready {
-            ReadyPrompt::Tokens(ids) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            ReadyPrompt::Tokens(ids, _) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
             ReadyPrompt::Text { .. } => {
                 let held = self
                     .model

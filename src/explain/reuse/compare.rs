@@ -2,7 +2,7 @@
 
 use super::{Differs, Kept, Previous, Reuse};
 use crate::{
-    chat::{Message, Request},
+    chat::{Message, Request, Role},
     engine::worker::PromptReader,
     explain::{
         Models, Weighed,
@@ -72,6 +72,17 @@ impl Comparison<'_> {
 
     /// What the model holds after the previous request, and what it is to read now.
     fn read(&self, reader: &PromptReader, before: &Request, now: &Request) -> Result<Read, String> {
+        // The answers before: their ids stand in both prompts as the model said them.
+        for (index, answer) in before.messages.iter().enumerate() {
+            if answer.role == Role::Assistant && !self.thought {
+                let asked = Request {
+                    messages: before.messages.get(..index).unwrap_or_default().to_vec(),
+                    ..before.clone()
+                };
+                // One that cannot be told is read as text.
+                let _ = reader.answer(&asked, answer);
+            }
+        }
         let read = reader.read(before)?;
         let mut held = read.ids;
         let known = !self.thought && !read.thinking_opened;
