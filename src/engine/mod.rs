@@ -104,6 +104,8 @@ pub enum Progress {
     Queued {
         /// Jobs before this one.
         ahead: usize,
+        /// How long they are likely to take.
+        wait: Duration,
     },
     /// The model is being loaded for this job.
     Loading,

@@ -12,7 +12,7 @@ use super::{
     EngineError, Progress, QueueClass,
     pending::Pending,
     protocol::JobId,
-    schedule::{Action, Arrival, Ended, Full, ModelIndex, ModelTable, Schedule, Time},
+    schedule::{Action, Arrival, Ended, Full, ModelIndex, ModelTable, Place, Schedule, Time},
 };
 
 /// What is to be done, in the order in which it was decided.
@@ -199,7 +199,8 @@ impl Queue {
             // Places are told at once; they need nobody.
             if let Action::Place { place, .. } = &action {
                 if let Some(job) = job {
-                    job.news.mention(Progress::Queued { ahead: place.ahead });
+                    let Place { ahead, wait } = *place;
+                    job.news.mention(Progress::Queued { ahead, wait });
                 }
                 continue;
             }

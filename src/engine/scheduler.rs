@@ -95,13 +95,19 @@ impl Scheduler {
     }
 
     /// Prepares a job, checks it against the context and queues it.
-    pub(super) async fn admit(self: Arc<Self>, job: Job) -> Result<Run, EngineError> {
+    pub(super) async fn admit(self: Arc<Self>, mut job: Job) -> Result<Run, EngineError> {
         let submitted = Instant::now();
         if self.closing.is_cancelled() {
             return Err(EngineError::ShuttingDown);
         }
         let (model, slot) = self.find(&job.model)?;
         slot.card.check_kind(&job.prompt)?;
+        if let Prompt::Chat(request) = &mut job.prompt
+            && request.thinking.is_none()
+            && slot.card.thinking
+        {
+            Arc::make_mut(request).thinking = Some(true);
+        }
         let print = Fingerprint::of(&job);
         self.queue.check_room(&job.queue)?;
         let claim = slot.claim();

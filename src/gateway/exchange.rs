@@ -250,6 +250,10 @@ impl Exchange {
             "x-rkgate-policy",
             HeaderValue::from(self.generation),
         );
+        if let Some(queued) = self.record.queued {
+            let ms = u64::try_from(queued.as_millis()).unwrap_or(u64::MAX);
+            set(header, "x-rkgate-queue-ms", HeaderValue::from(ms));
+        }
         let in_force = self.wants_sampling().then(|| self.record.in_force());
         if let Some(value) = in_force
             .flatten()

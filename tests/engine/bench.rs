@@ -162,7 +162,7 @@ pub(crate) async fn follow(mut run: Run) -> Outcome {
         .expect("the run hangs")
     {
         match progress {
-            Progress::Queued { ahead } => outcome.places.push(ahead),
+            Progress::Queued { ahead, .. } => outcome.places.push(ahead),
             Progress::Loading => outcome.loading += 1,
             Progress::Started(started) => outcome.started = Some(started),
             Progress::Reading { cached } => outcome.held = Some(cached),

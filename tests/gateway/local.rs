@@ -50,6 +50,13 @@ fn started() -> Progress {
     })
 }
 
+fn queued(ahead: usize) -> Progress {
+    Progress::Queued {
+        ahead,
+        wait: Duration::ZERO,
+    }
+}
+
 fn done(finish: FinishReason) -> Progress {
     let usage = Usage {
         prompt: 10,
@@ -94,7 +101,7 @@ async fn a_streamed_chat() {
     };
     assert_eq!(request.messages.last().unwrap().content.text(), "Hello");
     let run = submission.accept();
-    run.send(Progress::Queued { ahead: 0 }).await;
+    run.send(queued(0)).await;
     run.send(started()).await;
     run.piece("<think>\nHm").await;
     let header = client.header().await;
@@ -290,7 +297,7 @@ async fn failures_before_the_first_byte_have_their_status() {
         let mut client = Client::connect(gateway.address).await;
         client.post(CHAT, &[], chat(stream, "")).await;
         let run = jobs.next().await.accept();
-        run.send(Progress::Queued { ahead: 3 }).await;
+        run.send(queued(3)).await;
         run.send(started()).await;
         let what = "was killed by signal 9".to_owned();
         run.send(Progress::Failed(EngineError::Worker {
@@ -343,7 +350,7 @@ async fn heartbeats_flow_while_nothing_else_does() {
     let mut client = Client::connect(gateway.address).await;
     client.post(CHAT, &[], chat(true, "")).await;
     let run = jobs.next().await.accept();
-    run.send(Progress::Queued { ahead: 2 }).await;
+    run.send(queued(2)).await;
     assert_eq!(client.header().await.status(), 200);
     for _ in 0..3 {
         assert_eq!(client.chunk().await.as_deref(), Some(": waiting\n\n"));
@@ -377,7 +384,7 @@ async fn open_webuis_browser_page_is_told_its_place() {
         let mut client = Client::connect(gateway.address).await;
         client.post(CHAT, headers, chat(true, "")).await;
         let run = jobs.next().await.accept();
-        run.send(Progress::Queued { ahead: 2 }).await;
+        run.send(queued(2)).await;
         client.header().await;
         let mut seen = String::new();
         while !seen.contains(if told {
@@ -412,8 +419,8 @@ async fn a_client_that_leaves_ends_its_job_in_every_phase() {
         submission.given_up().await;
 
         let phases: [&[Progress]; 4] = [
-            &[Progress::Queued { ahead: 1 }],
-            &[Progress::Queued { ahead: 0 }, Progress::Loading],
+            &[queued(1)],
+            &[queued(0), Progress::Loading],
             &[started()],
             &[
                 started(),
@@ -438,7 +445,10 @@ async fn a_client_that_leaves_ends_its_job_in_every_phase() {
 
 fn copy(step: &Progress) -> Progress {
     match step {
-        Progress::Queued { ahead } => Progress::Queued { ahead: *ahead },
+        Progress::Queued { ahead, wait } => Progress::Queued {
+            ahead: *ahead,
+            wait: *wait,
+        },
         Progress::Loading => Progress::Loading,
         Progress::Started(started) => Progress::Started(*started),
         Progress::Reading { cached } => Progress::Reading { cached: *cached },

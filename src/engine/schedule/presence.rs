@@ -1,7 +1,7 @@
 //! Whether a person's request is likely to follow a task.
 //!
 //! Open WebUI asks for the title of a new chat before it sends the chat itself, and for everything else after it. So
-//! a task announces a chat if nothing that a person waits for has come from the same place lately. If a task is held
+//! a task announces a chat if nothing that a person waits for has come of its conversation lately. If a task is held
 //! back without need, the NPU was idle anyway, and nobody waits for it.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -30,11 +30,14 @@ impl Presence {
         self.0.insert(key(origin).clone(), now);
     }
 
-    /// Whether a person's request came or ended lately.
+    /// Whether a person's request of the same conversation came or ended lately. Of a client that does not name its
+    /// conversations nobody knows: the task may belong to a new one.
     pub(super) fn is_recent(&self, origin: &Origin, now: Time) -> bool {
-        self.0
-            .get(key(origin))
-            .is_some_and(|last| now.saturating_sub(*last) < RECENT)
+        origin.conversation.is_some()
+            && self
+                .0
+                .get(key(origin))
+                .is_some_and(|last| now.saturating_sub(*last) < RECENT)
     }
 }
 

@@ -8,14 +8,13 @@ use super::{
     escape::{Author, END, Escaper, SAID},
     memory::{Chain, Memory, Said},
     template::Template,
-    tokenizer::ModelTokenizer,
+    tokenizer::{ModelTokenizer, THINK},
 };
 use crate::chat::{
     Content, FinishReason, Message, Part, Passage, Request, Role, ToolCall, ToolChoice,
     answer::{Answer, AnswerOptions, Assembler, Thinking},
 };
 
-const THINK: &str = "<think>";
 const END_OF_THINK: &str = "</think>";
 
 /// A prompt as ids.
@@ -56,10 +55,16 @@ pub(super) fn chat(
         let text = render(tokenizer, template, request, &request.messages, &[], end)?;
         Ok((tokenizer.encode_prompt(&text)?, text))
     };
-    let (ids, text) = match splice(tokenizer, template, request, &said, end) {
+    let (mut ids, mut text) = match splice(tokenizer, template, request, &said, end) {
         Some(spliced) => spliced,
         None => plain()?,
     };
+    if end == Ending::Question && request.thinking == Some(true) && tokenizer.leaves_thinking_open {
+        // The model would say it anyway, at the cost of two steps before the first word that anyone sees.
+        let opening = format!("{THINK}\n");
+        ids.extend(tokenizer.encode_prompt(&opening)?);
+        text.push_str(&opening);
+    }
     let thinking_opened = match continued {
         Some(last) => ends_thinking(&last.content.text()),
         None => text.trim_end().ends_with(THINK),

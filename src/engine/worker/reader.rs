@@ -1,6 +1,6 @@
 //! Prompts as the worker reads them, without a worker: for tools that show them. The gateway itself counts nothing.
 
-use std::cell::RefCell;
+use std::{borrow::Cow, cell::RefCell};
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use serde::Serialize;
@@ -14,6 +14,8 @@ pub struct PromptReader {
     tokenizer: ModelTokenizer,
     added: AhoCorasick,
     memory: RefCell<Memory>,
+    /// Whether the model thinks unless it is told not to.
+    thinks: bool,
 }
 
 /// A prompt as the model reads it.
@@ -67,6 +69,7 @@ impl PromptReader {
             tokenizer,
             added,
             memory: RefCell::default(),
+            thinks: card.thinking,
         }))
     }
 
@@ -78,7 +81,7 @@ impl PromptReader {
         let template = self.tokenizer.template.as_ref();
         let template = template.ok_or("the model has no chat template")?;
         let memory = &mut self.memory.borrow_mut();
-        let rendered = prepare::chat(&self.tokenizer, template, request, memory)?;
+        let rendered = prepare::chat(&self.tokenizer, template, &self.told(request), memory)?;
         Ok(ReadPrompt {
             pieces: self.pieces(&rendered.text),
             ids: rendered.ids,
@@ -97,6 +100,7 @@ impl PromptReader {
     ) -> Result<Vec<u32>, String> {
         let template = self.tokenizer.template.as_ref();
         let template = template.ok_or("the model has no chat template")?;
+        let request = &self.told(request);
         let ids = prepare::answer(&self.tokenizer, template, request, answer)?;
         let memory = &mut self.memory.borrow_mut();
         let asked = prepare::chat(&self.tokenizer, template, request, memory)?;
@@ -105,6 +109,15 @@ impl PromptReader {
             awaited.keep_message(answer, thought, &ids, &self.tokenizer.ends, memory);
         }
         Ok(ids)
+    }
+
+    /// The request as the engine passes it on.
+    fn told<'r>(&self, request: &'r chat::Request) -> Cow<'r, chat::Request> {
+        let mut request = Cow::Borrowed(request);
+        if request.thinking.is_none() && self.thinks {
+            request.to_mut().thinking = Some(true);
+        }
+        request
     }
 
     /// The text of ids, special tokens included.

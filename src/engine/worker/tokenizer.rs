@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenizers::{AddedToken, Encoding, Tokenizer};
 
 use super::{
@@ -28,6 +28,11 @@ const END_OF_TURN: [&str; 10] = [
     "</s>",
 ];
 
+/// What opens a think block.
+pub(super) const THINK: &str = "<think>";
+/// What templates write in place of thinking.
+const NO_THOUGHT: &str = "<think>\n\n</think>\n\n";
+
 /// A tokenizer and what belongs to it.
 #[derive(Debug)]
 pub(super) struct ModelTokenizer {
@@ -40,6 +45,9 @@ pub(super) struct ModelTokenizer {
     pub(super) names: TokenNames,
     /// Ids that end an answer.
     pub(super) ends: BTreeSet<u32>,
+    /// Whether the template leaves it to the model to open its think block, and writes an empty one where it is not to
+    /// think.
+    pub(super) leaves_thinking_open: bool,
 }
 
 /// The texts of tokens that templates refer to.
@@ -67,9 +75,9 @@ impl ModelTokenizer {
         tokenizer
             .with_truncation(None)
             .map_err(|error| format!("{}: {error}", path.display()))?;
-        let config = json(&dir.join("tokenizer_config.json"));
+        let config = companion(&dir.join("tokenizer_config.json"));
         let template = catalog::chat_template(dir).map(Template::new).transpose()?;
-        let generation = json(&dir.join("generation_config.json"));
+        let generation = companion(&dir.join("generation_config.json"));
         Self::new(tokenizer, template, &config, &generation, more_ends).map(Some)
     }
 
@@ -108,7 +116,12 @@ impl ModelTokenizer {
                 format!("model.toml: the tokenizer does not know the end token `{text}`")
             })?);
         }
+        let leaves_thinking_open = template.as_ref().is_some_and(|template| {
+            let opening = |thinking| opening(template, &names, thinking);
+            opening(false).ends_with(NO_THOUGHT) && !opening(true).trim_end().ends_with(THINK)
+        });
         Ok(Self {
+            leaves_thinking_open,
             tokenizer,
             template,
             escaper,
@@ -190,6 +203,18 @@ impl ModelTokenizer {
     }
 }
 
+/// A prompt of the template; empty if it refuses it.
+fn opening(template: &Template, names: &TokenNames, thinking: bool) -> String {
+    let context = json!({
+        "messages": [{"role": "user", "content": "?"}],
+        "add_generation_prompt": true,
+        "enable_thinking": thinking,
+        "bos_token": names.bos,
+        "eos_token": names.eos,
+    });
+    template.render(context).unwrap_or_default()
+}
+
 fn ends_turn(token: &AddedToken) -> bool {
     token.special && END_OF_TURN.contains(&token.content.as_str())
 }
@@ -209,7 +234,7 @@ fn token_text(config: &Value, key: &str) -> String {
 }
 
 /// A companion file; one that is missing or unreadable counts as empty, since all that it says is optional.
-fn json(path: &Path) -> Value {
+fn companion(path: &Path) -> Value {
     match std::fs::read(path) {
         Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or_else(|error| {
             tracing::warn!(path = %path.display(), %error, "not JSON, ignored");

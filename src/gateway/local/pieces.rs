@@ -77,12 +77,13 @@ impl Pieces {
             record.show(|ticket| show(progress, ticket));
         }
         match progress {
-            Some(Progress::Queued { ahead: 0 }) => {
+            Some(Progress::Queued { ahead: 0, .. }) => {
                 Ok(News::Waiting("Next in the queue".to_owned()))
             }
-            Some(Progress::Queued { ahead }) => {
-                Ok(News::Waiting(format!("Queued: {ahead} ahead of you")))
-            }
+            Some(Progress::Queued { ahead, wait }) => Ok(News::Waiting(match wait.as_secs() {
+                0 => format!("Queued: {ahead} ahead of you"),
+                seconds => format!("Queued: {ahead} ahead of you, about {seconds} s"),
+            })),
             Some(Progress::Loading) => Ok(News::Waiting("Loading the model".to_owned())),
             Some(Progress::Started(started)) => {
                 record.queued = Some(started.queued);
@@ -199,7 +200,7 @@ impl Pieces {
 
 fn show(progress: &Progress, ticket: &Ticket) {
     match progress {
-        Progress::Queued { ahead } => ticket.queued(*ahead),
+        Progress::Queued { ahead, .. } => ticket.queued(*ahead),
         Progress::Loading => ticket.phase(Phase::Loading),
         Progress::Started(_) => ticket.phase(Phase::Running),
         Progress::Piece { tokens, .. } => ticket.tokens(*tokens),
