@@ -79,9 +79,13 @@ impl Fingerprint {
         let (system, messages) = match &job.prompt {
             Prompt::Chat(request) => parts(request),
             Prompt::Text(text) => (0, vec![hash(text)]),
+            // Stands for itself, as a task does.
+            Prompt::Embed(_) => (0, Vec::new()),
         };
         Self {
-            task: job.queue.fallback || job.queue.urgency > QueueClass::PERSON_WAITS,
+            task: job.queue.fallback
+                || job.queue.urgency > QueueClass::PERSON_WAITS
+                || matches!(job.prompt, Prompt::Embed(_)),
             conversation: job.origin.conversation.clone(),
             system,
             messages,

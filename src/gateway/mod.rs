@@ -52,6 +52,9 @@ pub use upstream::{
     ModelAlias, UpstreamError, UpstreamFault, UpstreamSettings, UpstreamSetupError, Upstreams,
 };
 
+/// Who answers where no model is asked.
+const NOBODY: &str = "rkgate";
+
 /// What answers requests for local models: [`Engine`], or a script in tests.
 #[async_trait::async_trait]
 pub trait LocalEngine: Send + Sync + 'static {
@@ -191,6 +194,14 @@ impl Gateway {
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
+        if let Ok(Some(decided)) = &decided
+            && let Some(answer) = decided.decision.queue.instead()
+        {
+            exchange.model = Some(NOBODY.to_owned());
+            exchange.record.provider = NOBODY.to_owned();
+            observe::decided(exchange);
+            return local::without_model(decided, answer, exchange).await;
+        }
         let peeked;
         let name = match &decided {
             Ok(Some(decided)) => Ok(decided.answering()),

@@ -1,6 +1,7 @@
 //! How urgent a request is, and whether it is let in at all.
 
 use super::{Class, Denial, Queue, Set, Stage, StepOutcome, matching::Signals, record::Recorder};
+use crate::chat::Request;
 
 impl Set {
     /// The first rule that refuses the request.
@@ -29,11 +30,18 @@ impl Set {
     }
 
     /// The queue class and the answer of last resort.
-    pub(super) fn queue(&self, class: Class, recorder: &mut Recorder) -> Queue {
-        let fallback = self.policies.fallbacks.get(class).cloned();
+    pub(super) fn queue(&self, class: Class, request: &Request, recorder: &mut Recorder) -> Queue {
+        let filled = self.policies.fallbacks.get(class);
+        let (fallback, instead) = match filled.map(|fallback| fallback.fill(request)) {
+            Some((answer, instead)) => (Some(answer), instead),
+            None => (None, false),
+        };
         match self.policies.queues.get(class) {
             Some((queue, origin)) => {
-                let what = format!("urgency {}", queue.urgency);
+                let what = match instead {
+                    true => "answered without the model".to_owned(),
+                    false => format!("urgency {}", queue.urgency),
+                };
                 let outcome = StepOutcome::Matched { what };
                 recorder.step(
                     Stage::Admit,
@@ -43,11 +51,13 @@ impl Set {
                 );
                 Queue {
                     fallback,
+                    instead,
                     ..queue.clone()
                 }
             }
             None => Queue {
                 fallback,
+                instead,
                 ..Queue::of(class)
             },
         }
@@ -62,6 +72,7 @@ impl Queue {
             urgency: if class.is_task() { 5 } else { 0 },
             deadline: None,
             fallback: None,
+            instead: false,
         }
     }
 }

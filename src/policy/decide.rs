@@ -95,7 +95,9 @@ impl Set {
         };
         let sampled = recorder.guard(Stage::Sample, |recorder| self.sample(&ask, recorder));
         let sampled = sampled.unwrap_or_else(|| Choice::of_client(input.request));
-        let queue = recorder.guard(Stage::Admit, |recorder| self.queue(class, recorder));
+        let queue = recorder.guard(Stage::Admit, |recorder| {
+            self.queue(class, input.request, recorder)
+        });
         let answer = recorder.guard(Stage::Answer, |recorder| {
             self.answer(class, &signals, recorder)
         });

@@ -73,6 +73,17 @@ pub struct Queue {
     pub deadline: Option<Duration>,
     /// The answer where the model gives none that can be used.
     pub fallback: Option<Arc<str>>,
+    /// Whether that is the answer, and the model is not asked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub instead: bool,
+}
+
+impl Queue {
+    /// The answer that is given at once, without asking the model.
+    #[must_use]
+    pub fn instead(&self) -> Option<&Arc<str>> {
+        self.fallback.as_ref().filter(|_| self.instead)
+    }
 }
 
 fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {

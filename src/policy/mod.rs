@@ -14,6 +14,7 @@ mod context;
 mod decide;
 mod decision;
 mod facts;
+mod fallback;
 pub mod file;
 pub mod live;
 mod matching;

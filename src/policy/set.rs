@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     AnswerRules, ByClass, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
     Redaction, Repetition, StepOutcome, Think,
+    fallback::Fallback,
     matching::{Condition, Glob, PhraseId, Phrases, Signals},
     ops::{Description, Operation},
     sample::{Limits, Profile},
@@ -197,7 +198,7 @@ pub(super) struct Policies {
     /// What becomes of client values.
     pub(super) limits: ByClass<Limits>,
     pub(super) queues: ByClass<(Queue, Origin)>,
-    pub(super) fallbacks: ByClass<Arc<str>>,
+    pub(super) fallbacks: ByClass<Fallback>,
 }
 
 #[derive(Debug)]

@@ -345,3 +345,30 @@ async fn no_answer_is_lost_or_mixed_while_files_change() {
     let failed = metric(&gateway, "rkgate_policy_reloads_total{result=\"failed\"}").await;
     assert!(failed >= broken, "{failed}");
 }
+
+#[tokio::test]
+async fn a_title_may_come_without_a_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = r#"schema = 1
+[[change]]
+id = "fallback.title"
+set = { answer = '{"title": "{first_message}"}', instead = true }
+"#;
+    write(dir.path(), "policies/local.toml", policy);
+    let gateway = gateway(dir.path(), "").await;
+    let mut client = Client::connect(gateway.address).await;
+    let task =
+        "A title\n<chat_history>\nUSER: How do \"heat pumps\" work?\nASSISTANT: \n</chat_history>";
+    let headers = ["X-OpenWebUI-Task: title_generation"];
+    for stream in [false, true] {
+        let body = json!({"model": "m", "stream": stream, "messages": [{"role": "user", "content": task}]});
+        client.post(CHAT, &headers, body.to_string()).await;
+        let answer = client.answer().await;
+        assert_eq!(answer.header("x-rkgate-model"), Some("rkgate"));
+        let title = r#"{\"title\": \"How do \\\"heat pumps\\\" work?\"}"#;
+        assert!(answer.text().contains(title), "{}", answer.text());
+    }
+    // Without a chat to make a title of the model is asked.
+    client.post(CHAT, &headers, body("A title, please")).await;
+    assert_eq!(client.answer().await.header("x-rkgate-model"), Some("m"));
+}

@@ -65,10 +65,11 @@ impl Page {
             .deadline
             .map_or_else(String::new, |deadline| format!(", deadline {deadline:?}"));
         let class = line(&queue.name);
-        self.row(
-            "queue",
-            &format!("{class}, urgency {}{deadline}", queue.urgency),
-        )?;
+        let queued = match queue.instead {
+            true => "none: the model is not asked".to_owned(),
+            false => format!("{class}, urgency {}{deadline}", queue.urgency),
+        };
+        self.row("queue", &queued)?;
         let fallback = queue.fallback.as_deref().map(line);
         self.row(
             "fallback",

@@ -33,7 +33,10 @@ fn job(job: JobId, urgency: u8) -> Arrival {
         model: BIG,
         class: class(urgency),
         deadline: None,
-        origin: Origin::default(),
+        origin: Origin {
+            user: None,
+            conversation: Some("chat".into()),
+        },
         reusable: 0,
     }
 }
@@ -240,6 +243,22 @@ fn a_title_waits_a_moment_for_its_chat_and_no_longer() {
     assert_eq!(did(&mut schedule), []);
     schedule.tick(start + seconds(22.0) + GRACE);
     assert_eq!(did(&mut schedule), [Action::Start(4)]);
+}
+
+#[test]
+fn a_task_of_a_client_that_names_no_conversation_may_always_be_a_title() {
+    let mut schedule = schedule();
+    let unnamed = |number, urgency| Arrival {
+        origin: Origin::default(),
+        ..job(number, urgency)
+    };
+    schedule.arrive(unnamed(1, 0), Time::ZERO).unwrap();
+    schedule.ended(1, Ended::Completed, seconds(1.0));
+    did(&mut schedule);
+    schedule.arrive(unnamed(2, 4), seconds(1.1)).unwrap();
+    assert_eq!(did(&mut schedule), []);
+    schedule.arrive(unnamed(3, 0), seconds(1.4)).unwrap();
+    assert_eq!(did(&mut schedule), [Action::Start(3)]);
 }
 
 #[test]

@@ -135,6 +135,18 @@ pub(super) fn origin(headers: &HeaderMap) -> Origin {
 }
 
 impl Manner {
+    /// How an answer that no model gives is to be told.
+    pub(super) fn without_model(decided: &Decided) -> Self {
+        let request = &decided.original;
+        Self {
+            call: decided.call,
+            model: request.model.clone(),
+            stream: request.stream,
+            include_usage: request.include_usage,
+            options: AnswerOptions::default(),
+        }
+    }
+
     /// How to read the answer of this run; `None` where there is no run.
     pub(super) fn answer_options(&self, run: Option<&Run>, id: &str) -> AnswerOptions {
         let opened = run.is_some_and(|run| run.thinking_opened) && self.call == Call::Chat;

@@ -9,7 +9,7 @@ use tokio::time::{self, MissedTickBehavior};
 
 use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, now, route::Call};
 use crate::{
-    chat::answer::Answer,
+    chat::{Event, FinishReason, Usage, answer::Answer},
     engine::{EngineError, ModelCard, Progress, Run},
     policy::Set,
     wire::openai,
@@ -62,6 +62,28 @@ pub(super) async fn answer(
                 News::Waiting(_) | News::Started(_) | News::Text => Err(Failure::Internal),
             }
         }
+    }
+}
+
+/// Answers a request as the rules say, without asking a model.
+pub(super) async fn without_model(
+    decided: &Decided,
+    text: &str,
+    exchange: &mut Exchange,
+) -> Result<(), Failure> {
+    let manner = Manner::without_model(decided);
+    let content = Event::Content(text.to_owned());
+    let end = End {
+        reason: FinishReason::Stop,
+        usage: Usage::default(),
+        timings: None,
+    };
+    if manner.stream {
+        let mut events = EventStream::new(&manner, exchange);
+        events.add(std::iter::once(content));
+        end_stream(&manner, events, &end, exchange).await
+    } else {
+        respond(&manner, Answer::from_iter([content]), &end, exchange).await
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     policy::{
         ByClass, ClassGlob, Excess, History, ModelSettings, Origin, Queue, ToolLimits,
+        fallback::Fallback,
         file::{
             policies::{FALLBACK, MODEL, QUEUE, ROUTE},
             table::{Table, unknown_class},
@@ -248,6 +249,7 @@ impl Compiler<'_> {
             urgency: u8::try_from(table.integer("urgency")?).ok()?,
             deadline: table.duration("deadline"),
             fallback: None,
+            instead: false,
         };
         Some(ForClasses {
             on: table.classes("on"),
@@ -256,7 +258,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn fallback(&mut self, item: &Item<'_>) -> Option<ForClasses<Arc<str>>> {
+    fn fallback(&mut self, item: &Item<'_>) -> Option<ForClasses<Fallback>> {
         let table = item.check(&[FALLBACK], self.problems);
         if table.text("mode") == Some("off") {
             return None;
@@ -264,7 +266,10 @@ impl Compiler<'_> {
         Some(ForClasses {
             on: table.classes("on"),
             span: item.id_span.clone(),
-            value: table.text("answer")?.into(),
+            value: Fallback {
+                answer: table.text("answer")?.into(),
+                instead: table.bool("instead").unwrap_or(false),
+            },
         })
     }
 

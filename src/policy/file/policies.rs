@@ -272,7 +272,13 @@ pub(crate) const FALLBACK: &[Key] = &[
     Key::required(
         "answer",
         Kind::Text,
-        "The answer where the model gives none that can be used.",
+        "The answer where the model gives none that can be used. `{first_message}`, `{last_message}` and \
+`{last_question}` (with the one before it where it is short) stand for what the person said in the chat that the task is about.",
+    ),
+    Key::optional(
+        "instead",
+        Kind::Bool,
+        "Whether the answer is given at once, without asking the model; default false.",
     ),
     SWITCH,
     REPLACE,
