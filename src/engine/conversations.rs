@@ -71,10 +71,19 @@ pub(super) struct Fingerprint {
     task: bool,
     conversation: Option<Arc<str>>,
     system: u64,
-    messages: Vec<u64>,
+    messages: Arc<[u64]>,
 }
 
 impl Fingerprint {
+    /// What a person and the model have said, as numbers; nothing of a task.
+    pub(super) fn messages(&self) -> Arc<[u64]> {
+        if self.task {
+            [].into()
+        } else {
+            Arc::clone(&self.messages)
+        }
+    }
+
     pub(super) fn of(job: &Job) -> Self {
         let (system, messages) = match &job.prompt {
             Prompt::Chat(request) => parts(request),
@@ -88,7 +97,7 @@ impl Fingerprint {
                 || matches!(job.prompt, Prompt::Embed(_)),
             conversation: job.origin.conversation.clone(),
             system,
-            messages,
+            messages: messages.into(),
         }
     }
 }
@@ -232,7 +241,7 @@ mod tests {
             task: false,
             conversation: conversation.map(Into::into),
             system,
-            messages: messages.to_vec(),
+            messages: messages.into(),
         }
     }
 

@@ -43,6 +43,8 @@ pub struct QueueClass {
     pub fallback: bool,
     /// Whether a newer job of the same class and origin makes this one pointless.
     pub newest_wins: bool,
+    /// Whether the next question of the conversation makes this one pointless.
+    pub until_question: bool,
 }
 
 impl QueueClass {
@@ -68,6 +70,7 @@ impl Default for QueueClass {
             deadline: None,
             fallback: false,
             newest_wins: false,
+            until_question: false,
         }
     }
 }

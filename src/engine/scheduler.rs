@@ -22,11 +22,14 @@ use super::{
     pending::{Before, News, Pending, State},
     protocol::{JobId, Prepared, WirePrompt},
     queue::{Orders, Queue},
-    schedule::{Arrival, ModelIndex, ModelTable},
+    schedule::{Arrival, GRACE, ModelIndex, ModelTable},
     slot::Slot,
     status::{Counting, add},
     supervisor::Worker,
 };
+
+/// Tokens of a title.
+const TASK_ANSWER: f64 = 15.0;
 
 /// Attempts to get a job to a worker that has not died in between.
 pub(super) const ATTEMPTS: u32 = 3;
@@ -134,6 +137,8 @@ impl Scheduler {
             class: job.queue,
             origin: job.origin,
             reusable: prepared.reuse,
+            brief: is_brief(&slot, prepared),
+            messages: print.messages(),
         };
         let pending = Pending {
             print,
@@ -236,6 +241,16 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// Whether a task is likely to be over before the grace for its chat is.
+fn is_brief(slot: &Slot, prepared: Prepared) -> bool {
+    let Some((expected, tokens)) = slot.card.expectation.as_ref().zip(prepared.tokens) else {
+        return false;
+    };
+    let read = f64::from(tokens.saturating_sub(prepared.reuse)) / expected.prefill.max(1.0);
+    let said = TASK_ANSWER / expected.decode.max(1.0);
+    read + said <= GRACE.as_secs_f64()
 }
 
 /// Tokens that the context leaves for the answer; the whole context where the prompt's length is not known.

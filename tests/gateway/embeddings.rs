@@ -65,6 +65,7 @@ async fn give(run: &RunningJob, vector: &[f32]) {
         usage: Usage::default(),
         prefill: std::time::Duration::ZERO,
         decode: std::time::Duration::ZERO,
+        miss: None,
     }))
     .await;
 }

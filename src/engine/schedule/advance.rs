@@ -105,6 +105,9 @@ impl Schedule {
         if let Some(entry) = self.jobs.get_mut(&next) {
             entry.passed_over = None;
             self.fairness.served(&entry.origin);
+            if entry.class.urgency == 0 {
+                self.models.serve_people(entry.model);
+            }
             self.npu = Some(Turn {
                 job: next,
                 model: entry.model,

@@ -1,6 +1,6 @@
 //! A job in the schedule.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{ModelIndex, Time};
 use crate::engine::{Origin, QueueClass, protocol::JobId};
@@ -16,6 +16,10 @@ pub(in crate::engine) struct Arrival {
     pub(in crate::engine) origin: Origin,
     /// Tokens at the prompt's beginning that the model's KV cache holds.
     pub(in crate::engine) reusable: u32,
+    /// Whether it is likely to be over before [`super::GRACE`] is.
+    pub(in crate::engine) brief: bool,
+    /// The messages of a conversation as numbers, to know which one it goes on with.
+    pub(in crate::engine) messages: Arc<[u64]>,
 }
 
 /// A job that waits or runs.
@@ -26,6 +30,10 @@ pub(super) struct Entry {
     pub(super) deadline: Option<Time>,
     pub(super) origin: Origin,
     pub(super) reusable: u32,
+    pub(super) brief: bool,
+    pub(super) messages: Arc<[u64]>,
+    /// The last conversation that came from the same place before it.
+    pub(super) behind: Arc<[u64]>,
     /// Number of its arrival.
     pub(super) number: u64,
     pub(super) arrived: Time,
@@ -47,6 +55,9 @@ impl Entry {
             deadline: arrival.deadline,
             origin: arrival.origin,
             reusable: arrival.reusable,
+            brief: arrival.brief,
+            messages: arrival.messages,
+            behind: [].into(),
             number,
             arrived: now,
             held_until: None,
@@ -59,6 +70,19 @@ impl Entry {
     /// Whether a person waits for the answer.
     pub(super) fn person_waits(&self) -> bool {
         self.class.urgency <= QueueClass::PERSON_WAITS
+    }
+
+    /// Whether this question makes it pointless.
+    pub(super) fn is_outdated_by(&self, question: &Arrival) -> bool {
+        let goes_on = match (&self.origin.conversation, &question.origin.conversation) {
+            (Some(own), Some(other)) => own == other,
+            _ => {
+                !self.behind.is_empty()
+                    && question.messages.len() > self.behind.len()
+                    && question.messages.starts_with(&self.behind)
+            }
+        };
+        self.class.until_question && goes_on
     }
 
     /// The urgency that it has by now.

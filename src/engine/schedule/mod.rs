@@ -11,7 +11,8 @@
 //! - A job that a person waits for takes the NPU from less urgent ones. What has lost it runs again; the second time,
 //!   its fallback is the answer.
 //! - At its deadline a job's fallback is the answer, whether it waits or runs.
-//! - A task that may have come just before its chat is held back for [`GRACE`].
+//! - A task that may have come just before its chat is held back for [`GRACE`], unless it costs that chat nothing.
+//! - A task that only looks ahead to the next question is given up when that comes.
 
 mod advance;
 mod entry;
@@ -199,6 +200,7 @@ impl Schedule {
     pub(super) fn arrive(&mut self, arrival: Arrival, now: Time) -> Result<(), Full> {
         let job = arrival.job;
         self.supersede(&arrival, now);
+        self.outdate(&arrival, now);
         self.check_room(&arrival.class, now)?;
         if self.waiting() >= self.limit
             && let Some(other) = self.displaceable(arrival.class.urgency, now)
@@ -207,14 +209,18 @@ impl Schedule {
         }
         let mut entry = Entry::new(arrival, self.arrivals, now);
         self.arrivals += 1;
+        entry.behind = self.presence.last(&entry.origin);
         if entry.person_waits() {
-            self.presence.note(&entry.origin, now);
+            self.presence.note(&entry.origin, &entry.messages, now);
             for other in self.jobs.values_mut() {
                 if presence::same(&other.origin, &entry.origin) {
                     other.held_until = None;
                 }
             }
-        } else if !entry.class.newest_wins && !self.presence.is_recent(&entry.origin, now) {
+        } else if !entry.class.newest_wins
+            && !self.is_unhindered(&entry)
+            && !self.presence.is_recent(&entry.origin, now)
+        {
             entry.held_until = Some(now + GRACE);
         }
         self.jobs.insert(job, entry);
@@ -248,7 +254,7 @@ impl Schedule {
             && let Some(entry) = self.jobs.remove(&job)
             && entry.person_waits()
         {
-            self.presence.note(&entry.origin, now);
+            self.presence.note(&entry.origin, &entry.messages, now);
         }
         self.advance(now);
     }
@@ -334,6 +340,30 @@ impl Schedule {
         for job in pointless {
             self.withdraw(job, Withdrawal::Superseded, now);
         }
+    }
+
+    /// Gives up what a new question makes pointless.
+    fn outdate(&mut self, question: &Arrival, now: Time) {
+        if question.class.urgency > QueueClass::PERSON_WAITS {
+            return;
+        }
+        let outdated = self.jobs.iter();
+        let outdated: Vec<JobId> = outdated
+            .filter(|(_, entry)| entry.is_outdated_by(question))
+            .map(|(job, _)| *job)
+            .collect();
+        for job in outdated {
+            self.withdraw(job, Withdrawal::Superseded, now);
+        }
+    }
+
+    /// Whether a task can begin at once without being in the way of a chat that may follow: it is over soon, and the chat
+    /// needs neither its model's place in memory nor what that has in its KV cache.
+    fn is_unhindered(&self, task: &Entry) -> bool {
+        task.brief
+            && self.npu.is_none()
+            && self.models.is_loaded(task.model)
+            && !self.models.serves_people(task.model)
     }
 
     /// The job that gives its place to one of this urgency when the queue is full.

@@ -48,6 +48,8 @@ struct Model {
     state: State,
     /// Whether the last attempt to load it has failed.
     given_up: bool,
+    /// Whether it has run chats since it was loaded.
+    serves_people: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +71,7 @@ impl Models {
             table,
             state: State::Absent,
             given_up: false,
+            serves_people: false,
         });
         Self {
             models: models.collect(),
@@ -81,6 +84,20 @@ impl Models {
         self.models
             .get(model.0)
             .is_some_and(|model| matches!(model.state, State::Loaded { .. }))
+    }
+
+    /// Whether it has run chats since it was loaded.
+    pub(super) fn serves_people(&self, model: ModelIndex) -> bool {
+        self.models
+            .get(model.0)
+            .is_some_and(|model| model.serves_people)
+    }
+
+    /// It runs a chat.
+    pub(super) fn serve_people(&mut self, model: ModelIndex) {
+        if let Some(model) = self.models.get_mut(model.0) {
+            model.serves_people = true;
+        }
     }
 
     /// The model that is being loaded.
@@ -173,6 +190,7 @@ impl Models {
             );
             if let Some(model) = self.models.get_mut(model.0) {
                 model.given_up = false;
+                model.serves_people = false;
             }
         }
     }

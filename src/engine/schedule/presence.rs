@@ -19,15 +19,23 @@ type Key = Option<Arc<str>>;
 
 /// When each place was heard of last.
 #[derive(Debug, Default)]
-pub(super) struct Presence(HashMap<Key, Time>);
+pub(super) struct Presence(HashMap<Key, (Time, Arc<[u64]>)>);
 
 impl Presence {
     /// A person's request has come or ended.
-    pub(super) fn note(&mut self, origin: &Origin, now: Time) {
+    pub(super) fn note(&mut self, origin: &Origin, messages: &Arc<[u64]>, now: Time) {
         if self.0.len() > REMEMBERED {
-            self.0.retain(|_, last| now.saturating_sub(*last) < RECENT);
+            self.0
+                .retain(|_, (last, _)| now.saturating_sub(*last) < RECENT);
         }
-        self.0.insert(key(origin).clone(), now);
+        self.0
+            .insert(key(origin).clone(), (now, Arc::clone(messages)));
+    }
+
+    /// The messages of the last one from the same place.
+    pub(super) fn last(&self, origin: &Origin) -> Arc<[u64]> {
+        let last = self.0.get(key(origin));
+        last.map_or_else(|| [].into(), |(_, messages)| Arc::clone(messages))
     }
 
     /// Whether a person's request of the same conversation came or ended lately. Of a client that does not name its
@@ -37,7 +45,7 @@ impl Presence {
             && self
                 .0
                 .get(key(origin))
-                .is_some_and(|last| now.saturating_sub(*last) < RECENT)
+                .is_some_and(|(last, _)| now.saturating_sub(*last) < RECENT)
     }
 }
 

@@ -24,6 +24,7 @@ fn class(urgency: u8) -> QueueClass {
         deadline: None,
         fallback: urgency > 1,
         newest_wins: false,
+        until_question: false,
     }
 }
 
@@ -38,6 +39,8 @@ fn job(job: JobId, urgency: u8) -> Arrival {
             conversation: Some("chat".into()),
         },
         reusable: 0,
+        brief: false,
+        messages: [].into(),
     }
 }
 
@@ -259,6 +262,63 @@ fn a_task_of_a_client_that_names_no_conversation_may_always_be_a_title() {
     assert_eq!(did(&mut schedule), []);
     schedule.arrive(unnamed(3, 0), seconds(1.4)).unwrap();
     assert_eq!(did(&mut schedule), [Action::Start(3)]);
+}
+
+#[test]
+fn a_title_that_costs_its_chat_nothing_begins_at_once() {
+    let mut schedule = schedule();
+    let title = |number, model| Arrival {
+        model,
+        brief: true,
+        origin: Origin::default(),
+        ..job(number, 4)
+    };
+    schedule.arrive(title(1, BIG), Time::ZERO).unwrap();
+    assert_eq!(did(&mut schedule), [], "that is the chats' own model");
+    let ours = Arrival {
+        model: SMALL,
+        ..job(2, 4)
+    };
+    schedule.arrive(ours, Time::ZERO).unwrap();
+    did(&mut schedule);
+    schedule.loaded(SMALL, GB, Time::ZERO);
+    assert_eq!(did(&mut schedule), [Action::Start(2)]);
+    schedule.ended(2, Ended::Completed, seconds(0.1));
+    schedule.arrive(title(3, SMALL), seconds(0.2)).unwrap();
+    assert_eq!(did(&mut schedule), [Action::Start(3)]);
+}
+
+#[test]
+fn the_next_question_makes_the_outlook_on_it_pointless() {
+    let mut schedule = schedule();
+    let chat = |number, messages: &[u64]| Arrival {
+        origin: Origin::default(),
+        messages: messages.into(),
+        ..job(number, 0)
+    };
+    let outlook = |number, origin| Arrival {
+        origin,
+        class: QueueClass {
+            until_question: true,
+            ..class(4)
+        },
+        ..job(number, 4)
+    };
+    schedule.arrive(chat(1, &[1]), Time::ZERO).unwrap();
+    schedule.ended(1, Ended::Completed, seconds(1.0));
+    schedule
+        .arrive(outlook(2, Origin::default()), seconds(1.0))
+        .unwrap();
+    let named = job(3, 4).origin;
+    schedule.arrive(outlook(3, named), seconds(1.0)).unwrap();
+    did(&mut schedule);
+    schedule.arrive(chat(4, &[7, 8, 9]), seconds(2.0)).unwrap();
+    assert_eq!(withdrawn(&did(&mut schedule)), [], "another conversation");
+    schedule.arrive(chat(5, &[1, 2, 3]), seconds(2.0)).unwrap();
+    let superseded = |job| [(job, Withdrawal::Superseded)];
+    assert_eq!(withdrawn(&did(&mut schedule)), superseded(2));
+    schedule.arrive(job(6, 0), seconds(2.0)).unwrap();
+    assert_eq!(withdrawn(&did(&mut schedule)), superseded(3));
 }
 
 #[test]

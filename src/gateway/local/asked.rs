@@ -65,6 +65,8 @@ pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &mut Exchange) 
             fallback: manner.options.fallback.is_some(),
             // What completes words that have been typed on since is of no use.
             newest_wins: decision.class == Class::Autocomplete,
+            // So is what a person might ask next, once something was asked.
+            until_question: decision.class == Class::FollowUp,
         },
         origin: origin(&exchange.request().headers),
     };

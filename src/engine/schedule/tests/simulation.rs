@@ -15,6 +15,11 @@ const MODELS: usize = 3;
 const LOAD: Time = Duration::from_secs(3);
 const STEP: Time = Duration::from_millis(60);
 
+/// Whether the next question makes this client's job pointless.
+fn until_question(client: &Client, job: JobId) -> bool {
+    client.fallback && job.is_multiple_of(3)
+}
+
 /// A client that asks once.
 #[derive(Debug, Clone)]
 struct Client {
@@ -194,6 +199,7 @@ impl<'a> Engine<'a> {
                     class: QueueClass {
                         fallback: client.fallback,
                         newest_wins: client.newest_wins,
+                        until_question: until_question(&client, job),
                         ..class(client.urgency)
                     },
                     deadline: client.deadline_ms.map(|ms| now + Duration::from_millis(ms)),
@@ -202,6 +208,8 @@ impl<'a> Engine<'a> {
                         conversation: client.conversation.map(place),
                     },
                     reusable: client.reusable,
+                    brief: index % 2 == 0,
+                    messages: [].into(),
                 };
                 self.arrived.insert(job, now);
                 match self.schedule.arrive(arrival, now) {
@@ -400,7 +408,9 @@ proptest! {
                 Outcome::Refused => prop_assert_eq!(starts, 0),
                 Outcome::Withdrawn(Withdrawal::Preempted) => prop_assert!(client.fallback && starts == 2),
                 Outcome::Withdrawn(Withdrawal::Displaced) => prop_assert!(client.fallback),
-                Outcome::Withdrawn(Withdrawal::Superseded) => prop_assert!(client.newest_wins),
+                Outcome::Withdrawn(Withdrawal::Superseded) => {
+                    prop_assert!(client.newest_wins || until_question(client, *job));
+                }
                 Outcome::Withdrawn(Withdrawal::Deadline) => {
                     let deadline = engine.arrived[job] + Duration::from_millis(client.deadline_ms.unwrap());
                     // Without a fallback a run may finish late, unless it loses the NPU.
