@@ -95,3 +95,16 @@ test('the log finds it by its words, and its page by paging', async () => {
   await ask(chat('One that comes while somebody looks.'));
   await page.getByRole('button', { name: /come$/ }).waitFor();
 });
+
+test('every page says that the log has stopped', async () => {
+  const log = { state: 'stopped', since: Date.now(), reason: 'the disk is full', lost: 3 };
+  const board = { board: { temperatures: [] }, engine: { workers: [], models: [], memory_budget_bytes: 1 }, log };
+  const body = `event: board\ndata: ${JSON.stringify(board)}\n\n`;
+  await page.route('/api/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  for (const path of ['/', '/log', '/setup']) {
+    await page.goto(path);
+    const notice = page.getByRole('alert').filter({ hasText: 'The prompt log has stopped' });
+    await notice.getByText('the disk is full').waitFor();
+    await notice.getByText('3 records are lost').waitFor();
+  }
+});

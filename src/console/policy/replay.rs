@@ -49,15 +49,11 @@ pub(super) async fn replay(State(admin): State<Arc<Admin>>, Json(trial): Json<Tr
         let refuse = |error| Refusal::edit(EditError::Refused(error), policy);
         let (then, _tests) = policy.with_drafts(&drafts).map_err(refuse)?;
         let mut reader = Reader::open(admin.prompt_log.path())?;
-        let newest = reader.page(&Filter::default(), None, limit)?;
         let replay = Replay {
             now: &policy.set(),
             then: &then.set,
             facts: &admin.facts.load(),
-            filter: Filter {
-                since: newest.records.last().map(|oldest| oldest.record.time),
-                ..Filter::default()
-            },
+            filter: Filter::default(),
             limit,
             examples,
         };
