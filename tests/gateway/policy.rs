@@ -113,6 +113,7 @@ async fn a_title_is_told_from_a_chat_by_header_and_by_words() {
         let answer = answered(&gateway, &jobs, headers, &body, "Heat pumps").await;
         assert_eq!(answer.header("x-rkgate-class"), Some(class), "{body}");
         assert_eq!(answer.header("x-rkgate-policy"), Some("1"));
+        assert_eq!(answer.header("x-rkgate-queue-ms"), Some("0"));
     }
     let metrics = gateway.metrics.encode().unwrap();
     let counted =
