@@ -79,22 +79,24 @@ export async function logged(query) {
 export async function side(page, which) {
   const editor = page.locator(`.diff .cm-merge-${which} .cm-content`);
   await editor.waitFor();
-  const lines = new Map();
+  const lines = new Set();
   const host = page.locator('.diff').first();
-  for (let last = -1; ; ) {
-    for (const text of await editor.locator('.cm-line').allInnerTexts()) {
-      lines.set(text, true);
-    }
-    const top = await host.evaluate((element) => {
-      const scroller = element.shadowRoot.querySelector('.cm-mergeView');
-      for (const it of [element, scroller]) {
-        it.scrollTop += 300;
+  /** Scrolls, and waits until the editor has drawn what is in sight then; gives where it is. */
+  const scroll = (by) =>
+    host.evaluate(async (element, by) => {
+      const scrollers = [element, element.shadowRoot.querySelector('.cm-mergeView')];
+      for (const scroller of scrollers) {
+        scroller.scrollTop += by;
       }
-      return element.scrollTop + scroller.scrollTop;
-    });
-    if (top === last) {
-      return [...lines.keys()].join('\n');
+      for (let frames = 0; frames < 3; frames += 1) {
+        await new Promise(requestAnimationFrame);
+      }
+      return scrollers.reduce((top, scroller) => top + scroller.scrollTop, 0);
+    }, by);
+  for (let [last, top] = [-1, await scroll(-1e9)]; top !== last; [last, top] = [top, await scroll(300)]) {
+    for (const text of await editor.locator('.cm-line').allInnerTexts()) {
+      lines.add(text);
     }
-    last = top;
   }
+  return [...lines].join('\n');
 }
