@@ -7,6 +7,7 @@ use std::{
         atomic::Ordering,
         mpsc::{self, SyncSender},
     },
+    thread::Thread,
     time::Duration,
 };
 
@@ -21,6 +22,8 @@ use crate::{config::Content, policy::Redaction};
 
 /// Records that may wait for the writer, at a few hundred bytes each.
 const MOST_RECORDS: usize = 8192;
+/// Each time that so many more have come, the writer is to take them before its time.
+const MANY: u64 = MOST_RECORDS as u64 / 4;
 /// Bytes of content that may wait with them.
 const MOST_CONTENT: usize = 32 << 20;
 /// Summaries that a slow listener may be behind before it misses some.
@@ -68,6 +71,7 @@ pub(super) enum Message {
 #[derive(Debug)]
 pub struct PromptLog {
     sender: SyncSender<Message>,
+    writer: Thread,
     board: Arc<Board>,
     written: broadcast::Sender<Arc<Summary>>,
     settings: Settings,
@@ -84,9 +88,10 @@ impl PromptLog {
         let board = Arc::new(Board::new(settings.path.clone()));
         let (written, _) = broadcast::channel(BEHIND);
         let writer = Writer::new(settings.clone(), receiver, board.clone(), written.clone());
-        writer::start(writer)?;
+        let writer = writer::start(writer)?;
         Ok(Self {
             sender,
+            writer,
             board,
             written,
             settings,
@@ -119,7 +124,7 @@ impl PromptLog {
             entry.strip(Kept::Dropped);
         }
         let weight = entry.weight();
-        board.waiting.fetch_add(1, Ordering::Relaxed);
+        let waiting = board.waiting.fetch_add(1, Ordering::Relaxed);
         if self
             .sender
             .try_send(Message::Entry(Box::new(entry)))
@@ -128,6 +133,9 @@ impl PromptLog {
             board.held.fetch_sub(weight, Ordering::Relaxed);
             board.waiting.fetch_sub(1, Ordering::Relaxed);
             board.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        if (waiting + 1).is_multiple_of(MANY) {
+            self.writer.unpark();
         }
     }
 
@@ -153,6 +161,7 @@ impl PromptLog {
     pub fn close(&self) {
         let (done, ended) = mpsc::sync_channel(1);
         if self.sender.send(Message::Close(done)).is_ok() {
+            self.writer.unpark();
             // A writer that cannot write any more loses what it holds.
             let _ = ended.recv_timeout(FAREWELL);
         }

@@ -5,9 +5,9 @@ use std::{
     sync::{
         Arc,
         atomic::Ordering,
-        mpsc::{Receiver, RecvTimeoutError, SyncSender},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError},
     },
-    thread,
+    thread::{self, Thread},
     time::{Duration, Instant},
 };
 
@@ -45,9 +45,11 @@ pub(super) struct Writer {
     untidy: bool,
 }
 
-pub(super) fn start(writer: Writer) -> io::Result<()> {
+/// Starts the thread. It gathers records until a flush is due; to be looked after before, it has to be unparked.
+pub(super) fn start(writer: Writer) -> io::Result<Thread> {
     let builder = thread::Builder::new().name("promptlog".to_owned());
-    builder.spawn(move || writer.run()).map(drop)
+    let started = builder.spawn(move || writer.run())?;
+    Ok(started.thread().clone())
 }
 
 impl Writer {
@@ -100,7 +102,17 @@ impl Writer {
                 thread::park_timeout(wait);
                 return (false, None);
             }
-            match self.receiver.recv_timeout(wait) {
+            // The first record wakes the writer, those that follow wait for the flush: a wake-up for each would cost more than
+            // writing it.
+            let received = match self.receiver.try_recv() {
+                Err(TryRecvError::Empty) if idle => self.receiver.recv_timeout(wait),
+                Err(TryRecvError::Empty) => {
+                    thread::park_timeout(wait);
+                    continue;
+                }
+                received => received.map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            match received {
                 Ok(Message::Entry(entry)) => {
                     let weight = entry.weight();
                     self.pending.push((self.prepared(*entry), weight));
