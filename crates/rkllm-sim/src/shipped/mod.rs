@@ -6,7 +6,8 @@
 //! - `model.toml`: what a gateway cannot read from the file name, such as the context limit.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
@@ -16,6 +17,7 @@ mod models;
 mod tokenizer;
 
 pub use models::{MODELS, Shipped};
+use tokenizer::{Base, Vocabulary};
 
 /// A model could not be written.
 #[derive(Debug, Error)]
@@ -30,10 +32,13 @@ pub struct InstallError {
 /// # Errors
 /// The first file or directory that cannot be written.
 pub fn install(dir: &Path) -> Result<(), InstallError> {
-    MODELS.iter().try_for_each(|model| install_one(model, dir))
+    let base = Base::new();
+    MODELS
+        .iter()
+        .try_for_each(|model| install_one(model, &base, dir))
 }
 
-fn install_one(model: &Shipped, dir: &Path) -> Result<(), InstallError> {
+fn install_one(model: &Shipped, base: &Base, dir: &Path) -> Result<(), InstallError> {
     let folder = dir.join(model.file_stem);
     let failed = |path: &Path, source| InstallError {
         path: path.to_owned(),
@@ -41,10 +46,11 @@ fn install_one(model: &Shipped, dir: &Path) -> Result<(), InstallError> {
     };
     fs::create_dir_all(&folder).map_err(|error| failed(&folder, error))?;
     let vocabulary = model.vocabulary;
+    let tokenizer = folder.join("tokenizer.json");
+    write_tokenizer(vocabulary, base, &tokenizer).map_err(|error| failed(&tokenizer, error))?;
     let manifest = model.manifest();
     // The model file comes last: whoever watches the directory finds a model whose other files are there.
     let files = [
-        ("tokenizer.json".to_owned(), vocabulary.tokenizer_json()),
         (
             "tokenizer_config.json".to_owned(),
             vocabulary.config_json(model.context),
@@ -61,6 +67,12 @@ fn install_one(model: &Shipped, dir: &Path) -> Result<(), InstallError> {
         fs::write(&path, text).map_err(|error| failed(&path, error))?;
     }
     Ok(())
+}
+
+fn write_tokenizer(vocabulary: Vocabulary, base: &Base, path: &Path) -> io::Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    vocabulary.write_tokenizer_json(base, &mut file)?;
+    file.flush()
 }
 
 #[cfg(test)]

@@ -21,7 +21,12 @@ fn installed() -> tempfile::TempDir {
 }
 
 fn tokenizer(model: &Shipped) -> Tokenizer {
-    model.vocabulary.tokenizer_json().parse().unwrap()
+    let mut json = Vec::new();
+    let vocabulary = model.vocabulary;
+    vocabulary
+        .write_tokenizer_json(&Base::new(), &mut json)
+        .unwrap();
+    Tokenizer::from_bytes(json).unwrap()
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {

@@ -1,8 +1,12 @@
 //! Tokenizers of the shipped models: one byte-level BPE vocabulary with each family's added tokens behind it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashSet},
+    io,
+};
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 /// The merges of the shared vocabulary in order, made by train.py beside it.
 const MERGES: &str = include_str!("../../assets/tokenizer/base.merges");
@@ -31,11 +35,13 @@ impl Vocabulary {
         special.chain(self.visible.iter().map(|token| (*token, false)))
     }
 
-    /// The `tokenizer.json` of the `tokenizers` library.
-    pub(crate) fn tokenizer_json(&self) -> String {
-        let (vocabulary, merges) = base();
-        let first = vocabulary.len();
-        let added: Vec<Value> = self
+    /// Writes the `tokenizer.json` of the `tokenizers` library.
+    ///
+    /// # Errors
+    /// What `to` fails with.
+    pub(crate) fn write_tokenizer_json(&self, base: &Base, to: impl io::Write) -> io::Result<()> {
+        let first = base.tokens.0.len();
+        let added = self
             .added()
             .enumerate()
             .map(|(position, (content, special))| {
@@ -53,32 +59,32 @@ impl Vocabulary {
         let byte_level = json!({
             "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": false, "use_regex": false,
         });
-        let file = json!({
-            "version": "1.0",
-            "truncation": null,
-            "padding": null,
-            "added_tokens": added,
-            "normalizer": {"type": "NFC"},
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": [
+        let file = TokenizerFile {
+            version: "1.0",
+            truncation: (),
+            padding: (),
+            added_tokens: added,
+            normalizer: json!({"type": "NFC"}),
+            pre_tokenizer: json!({"type": "Sequence", "pretokenizers": [
                 {"type": "Split", "pattern": {"Regex": PATTERN}, "behavior": "Isolated", "invert": false},
                 byte_level,
-            ]},
-            "post_processor": self.post_processor(&byte_level, first),
-            "decoder": byte_level,
-            "model": {
-                "type": "BPE",
-                "dropout": null,
-                "unk_token": null,
-                "continuing_subword_prefix": "",
-                "end_of_word_suffix": "",
-                "fuse_unk": false,
-                "byte_fallback": false,
-                "ignore_merges": false,
-                "vocab": vocabulary,
-                "merges": merges,
+            ]}),
+            post_processor: self.post_processor(&byte_level, first),
+            decoder: byte_level,
+            model: Bpe {
+                kind: "BPE",
+                dropout: (),
+                unk_token: (),
+                continuing_subword_prefix: "",
+                end_of_word_suffix: "",
+                fuse_unk: false,
+                byte_fallback: false,
+                ignore_merges: false,
+                vocab: &base.tokens,
+                merges: &base.merges,
             },
-        });
-        file.to_string()
+        };
+        Ok(serde_json::to_writer(to, &file)?)
     }
 
     /// What happens to the ids of a text; `first` is the id of the first added token.
@@ -118,23 +124,65 @@ impl Vocabulary {
     }
 }
 
-/// Tokens with their ids, and the merges: the 256 bytes first, then what each merge makes.
-fn base() -> (Map<String, Value>, Vec<[&'static str; 2]>) {
-    let merges: Vec<[&str; 2]> = MERGES
-        .lines()
-        .filter_map(|line| line.split_once(' ').map(<[&str; 2]>::from))
-        .collect();
-    let bytes = byte_characters().into_iter().map(String::from);
-    let mut ids: HashMap<String, usize> = HashMap::new();
-    let mut vocabulary = Map::new();
-    for token in bytes.chain(merges.iter().map(|pair| pair.concat())) {
-        let next = ids.len();
-        ids.entry(token.clone()).or_insert_with(|| {
-            vocabulary.insert(token, next.into());
-            next
-        });
+/// A `tokenizer.json`. Written from where its parts are: a tree of them would be many times the file.
+#[derive(Serialize)]
+struct TokenizerFile<'a> {
+    version: &'a str,
+    truncation: (),
+    padding: (),
+    added_tokens: Vec<Value>,
+    normalizer: Value,
+    pre_tokenizer: Value,
+    post_processor: Value,
+    decoder: Value,
+    model: Bpe<'a>,
+}
+
+#[derive(Serialize)]
+struct Bpe<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    dropout: (),
+    unk_token: (),
+    continuing_subword_prefix: &'a str,
+    end_of_word_suffix: &'a str,
+    fuse_unk: bool,
+    byte_fallback: bool,
+    ignore_merges: bool,
+    vocab: &'a Tokens,
+    merges: &'a [[&'static str; 2]],
+}
+
+/// The shared vocabulary.
+pub(crate) struct Base {
+    tokens: Tokens,
+    merges: Vec<[&'static str; 2]>,
+}
+
+/// In the order of their ids: the 256 bytes first, then what each merge makes.
+struct Tokens(Vec<String>);
+
+impl Serialize for Tokens {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().zip(0_usize..))
     }
-    (vocabulary, merges)
+}
+
+impl Base {
+    pub(crate) fn new() -> Self {
+        let merges: Vec<[&str; 2]> = MERGES
+            .lines()
+            .filter_map(|line| line.split_once(' ').map(<[&str; 2]>::from))
+            .collect();
+        let bytes = byte_characters().into_iter().map(String::from);
+        let mut seen = HashSet::new();
+        let made = merges.iter().map(|pair| pair.concat());
+        let tokens = bytes.chain(made).filter(|token| seen.insert(token.clone()));
+        Self {
+            tokens: Tokens(tokens.collect()),
+            merges,
+        }
+    }
 }
 
 /// The characters that stand for bytes, in the order of their ids: printing bytes for themselves, then as many code
