@@ -1,6 +1,5 @@
 //! Changing some members of an object.
 
-use bytes::BytesMut;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -10,7 +9,7 @@ use super::{
 };
 
 /// Writes a value, given the one that it replaces.
-type Write<'c> = Box<dyn Fn(&mut BytesMut, Option<&str>) + 'c>;
+type Write<'c> = Box<dyn Fn(&mut Vec<u8>, Option<&str>) + 'c>;
 
 /// A field that has changed.
 pub(super) struct Change<'c> {
@@ -44,7 +43,7 @@ impl<'c> Changes<'c> {
     pub(super) fn field_with(
         &mut self,
         names: &'static [&'static str],
-        write: impl Fn(&mut BytesMut, Option<&str>) + 'c,
+        write: impl Fn(&mut Vec<u8>, Option<&str>) + 'c,
     ) {
         self.0.push(Change {
             names,
@@ -61,7 +60,7 @@ impl<'c> Changes<'c> {
 /// Writes an object of the original's members and the changes. `before` and `after` are the fields that nobody
 /// interprets; which member is one of them, `before` tells.
 pub(super) fn write(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     members: &[Member<'_>],
     Changes(changes): Changes<'_>,
     before: &Map<String, Value>,

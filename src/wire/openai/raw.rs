@@ -1,15 +1,12 @@
 //! JSON objects and lists in pieces, so that what does not change keeps its bytes.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use bytes::{BufMut, BytesMut};
-use serde::{
-    Deserialize, Deserializer, Serialize,
-    de::{MapAccess, Visitor},
-};
+use bytes::BufMut;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::json;
+use super::{json, reader::Reader};
 
 /// A member of an object as it is written.
 #[derive(Debug, Clone)]
@@ -22,7 +19,19 @@ pub(super) struct Member<'a> {
 
 /// The members of an object, in order; `None` if this is no object.
 pub(super) fn members(text: &str) -> Option<Vec<Member<'_>>> {
-    serde_json::from_str(text).ok().map(|Members(list)| list)
+    let mut reader = Reader::new(text);
+    let mut members = Vec::new();
+    reader.object(|reader, name, key| {
+        let ((), value) = reader.placed(Reader::skip)?;
+        members.push(Member {
+            name,
+            key: text.get(key)?,
+            value: text.get(value)?,
+        });
+        Some(())
+    })?;
+    reader.end()?;
+    Some(members)
 }
 
 /// The elements of a list; `None` if this is no list.
@@ -42,36 +51,6 @@ pub(super) fn find<'a>(members: &[Member<'a>], name: &str) -> Option<&'a str> {
     Some(member.value)
 }
 
-struct Members<'a>(Vec<Member<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Vec<Member<'de>>;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-                    let Name(name) =
-                        serde_json::from_str(key.get()).map_err(serde::de::Error::custom)?;
-                    members.push(Member {
-                        name,
-                        key: key.get(),
-                        value: value.get(),
-                    });
-                }
-                Ok(members)
-            }
-        }
-        deserializer.deserialize_map(Object).map(Members)
-    }
-}
-
 /// A string that is borrowed where it has no escapes.
 #[derive(Deserialize)]
 pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
@@ -79,12 +58,12 @@ pub(super) struct Name<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 /// Writes an object member by member.
 #[derive(Debug)]
 pub(super) struct ObjectWriter<'o> {
-    out: &'o mut BytesMut,
+    out: &'o mut Vec<u8>,
     empty: bool,
 }
 
 impl<'o> ObjectWriter<'o> {
-    pub(super) fn new(out: &'o mut BytesMut) -> Self {
+    pub(super) fn new(out: &'o mut Vec<u8>) -> Self {
         out.put_u8(b'{');
         Self { out, empty: true }
     }
@@ -95,7 +74,7 @@ impl<'o> ObjectWriter<'o> {
     }
 
     /// A member with another value.
-    pub(super) fn replace(&mut self, member: &Member<'_>, value: impl FnOnce(&mut BytesMut)) {
+    pub(super) fn replace(&mut self, member: &Member<'_>, value: impl FnOnce(&mut Vec<u8>)) {
         self.separate();
         self.out.put_slice(member.key.as_bytes());
         self.out.put_u8(b':');
@@ -108,7 +87,7 @@ impl<'o> ObjectWriter<'o> {
     }
 
     /// A new member that writes itself.
-    pub(super) fn put_with(&mut self, name: &str, value: impl FnOnce(&mut BytesMut)) {
+    pub(super) fn put_with(&mut self, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
         self.separate();
         json::write(self.out, name);
         self.out.put_u8(b':');
@@ -128,9 +107,9 @@ impl<'o> ObjectWriter<'o> {
 
 /// Writes a list of things that write themselves.
 pub(super) fn write_list<T>(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     items: impl IntoIterator<Item = T>,
-    mut write: impl FnMut(T, &mut BytesMut),
+    mut write: impl FnMut(T, &mut Vec<u8>),
 ) {
     out.put_u8(b'[');
     for (index, item) in items.into_iter().enumerate() {
@@ -160,7 +139,7 @@ mod tests {
         );
         assert_eq!(elements(found[1].value).unwrap(), ["1e3", r#"{"x":null}"#]);
         assert_eq!(find(&found, "a"), Some("1.0"));
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         let mut object = ObjectWriter::new(&mut out);
         for member in &found {
             object.keep(member);

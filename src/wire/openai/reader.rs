@@ -5,6 +5,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 /// A text and how far it has been read.
@@ -13,7 +14,7 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
     /// For strings with escapes; kept, so that each grows no buffer of its own.
-    unescaped: Vec<u8>,
+    unescaped: String,
 }
 
 impl<'a> Reader<'a> {
@@ -21,7 +22,7 @@ impl<'a> Reader<'a> {
         Self {
             text,
             at: 0,
-            unescaped: Vec::new(),
+            unescaped: String::new(),
         }
     }
 
@@ -94,23 +95,57 @@ impl<'a> Reader<'a> {
         Some(value)
     }
 
+    /// Passes over any value; what escapes stand for is not looked at.
+    pub(super) fn skip(&mut self) -> Option<()> {
+        if self.eat(b'"').is_none() {
+            let rest = self.text.get(self.at..)?;
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<IgnoredAny>();
+            values.next()?.ok()?;
+            self.at += values.byte_offset();
+            return Some(());
+        }
+        loop {
+            self.at += plain_length(self.text.as_bytes().get(self.at..)?);
+            match self.byte()? {
+                b'"' => break,
+                b'\\' => self.at += 2,
+                // Control characters have to be escaped.
+                _ => return None,
+            }
+        }
+        self.at += 1;
+        Some(())
+    }
+
     /// Reads a string.
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.eat(b'"')?;
-        let rest = self.text.get(self.at..)?;
-        let plain = plain_length(rest.as_bytes());
-        if rest.as_bytes().get(plain) == Some(&b'"') {
-            self.at += plain + 1;
-            return rest.get(..plain).map(Cow::Borrowed);
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let (mut plain, mut at) = (start, start);
+        self.unescaped.clear();
+        loop {
+            at += plain_length(bytes.get(at..)?);
+            match bytes.get(at)? {
+                b'"' => break,
+                b'\\' => {
+                    self.unescaped.push_str(self.text.get(plain..at)?);
+                    let (char, length) = escape(bytes.get(at + 1..)?)?;
+                    self.unescaped.push(char);
+                    at += 1 + length;
+                    plain = at;
+                }
+                // Control characters have to be escaped.
+                _ => return None,
+            }
         }
-        // No escape is shorter than what it stands for, so there is always room.
-        if self.unescaped.len() < rest.len() {
-            self.unescaped.resize(rest.len(), 0);
+        self.at = at + 1;
+        let rest = self.text.get(plain..at)?;
+        if plain == start {
+            return Some(Cow::Borrowed(rest));
         }
-        let (read, written) = unescape(rest.as_bytes(), &mut self.unescaped)?;
-        self.at += read;
-        let text = std::str::from_utf8(self.unescaped.get(..written)?).ok()?;
-        Some(Cow::Owned(text.to_owned()))
+        self.unescaped.push_str(rest);
+        Some(Cow::Owned(self.unescaped.clone()))
     }
 
     fn byte(&self) -> Option<u8> {
@@ -122,68 +157,24 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Looks at eight bytes at a time: marks the lowest place with a quotation mark, a backslash or a control character,
-/// and perhaps some above it. In a word minus a byte in each place, the lowest place that borrowed is one that held less
-/// than that byte.
-fn special(word: u64) -> u64 {
+/// Bytes before the first quotation mark, backslash or control character. Looks at eight bytes at a time: in a word
+/// minus a byte in each place, the lowest place that borrowed is one that held less than that byte.
+fn plain_length(bytes: &[u8]) -> usize {
     const ONES: u64 = u64::MAX / 255;
     const HIGHS: u64 = ONES << 7;
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
     let equal = |word: u64, byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    (equal(word, b'"') | equal(word, b'\\') | below(word, 0x20)) & HIGHS
-}
-
-fn is_special(byte: u8) -> bool {
-    matches!(byte, b'"' | b'\\' | ..0x20)
-}
-
-/// Bytes before the first quotation mark, backslash or control character.
-fn plain_length(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks();
     for (index, word) in words.iter().enumerate() {
-        let found = special(u64::from_le_bytes(*word));
+        let word = u64::from_le_bytes(*word);
+        let found = (equal(word, b'"') | equal(word, b'\\') | below(word, 0x20)) & HIGHS;
         if found != 0 {
             return index * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let tail = rest.iter().position(|byte| is_special(*byte));
-    bytes.len() - rest.len() + tail.unwrap_or(rest.len())
-}
-
-/// Writes a string without its escapes, up to its end. Returns how much was read, the closing quotation mark included, and
-/// how much was written.
-fn unescape(bytes: &[u8], to: &mut [u8]) -> Option<(usize, usize)> {
-    let (mut read, mut written) = (0, 0);
-    loop {
-        // Whole words are copied, whatever of them counts.
-        if let Some(word) = bytes.get(read..).and_then(<[u8]>::first_chunk::<8>)
-            && let Some(room) = to.get_mut(written..).and_then(<[u8]>::first_chunk_mut)
-        {
-            *room = *word;
-            let found = special(u64::from_le_bytes(*word));
-            let plain = found.trailing_zeros() as usize / 8;
-            read += plain;
-            written += plain;
-            if found == 0 {
-                continue;
-            }
-        }
-        match *bytes.get(read)? {
-            b'"' => return Some((read + 1, written)),
-            b'\\' => {
-                let (char, length) = escape(bytes.get(read + 1..)?)?;
-                read += 1 + length;
-                written += char.encode_utf8(to.get_mut(written..)?).len();
-            }
-            // Control characters have to be escaped.
-            ..0x20 => return None,
-            byte => {
-                *to.get_mut(written)? = byte;
-                read += 1;
-                written += 1;
-            }
-        }
-    }
+    let special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+    let tail = rest.iter().position(special).unwrap_or(rest.len());
+    bytes.len() - rest.len() + tail
 }
 
 /// What an escape behind its backslash stands for, and how long it is.
@@ -270,7 +261,8 @@ mod tests {
 
         #[test]
         fn what_is_plain_ends_at_the_first_byte_that_is_not(bytes in prop::collection::vec(0x1e_u8..0x60, 0..40)) {
-            let expected = bytes.iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len());
+            let special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..0x20);
+            let expected = bytes.iter().position(special).unwrap_or(bytes.len());
             prop_assert_eq!(plain_length(&bytes), expected);
         }
     }

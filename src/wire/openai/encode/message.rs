@@ -1,6 +1,6 @@
 //! The messages of a rewritten request.
 
-use bytes::{BufMut, BytesMut};
+use bytes::BufMut;
 use serde_json::{Map, json};
 
 use super::{
@@ -15,7 +15,7 @@ use crate::chat::{Content, Message, Part, Role, ToolCall};
 
 /// Writes the list of messages; those that are among the originals too keep their bytes.
 pub(super) fn write_all(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     originals: &[&str],
     before: &[Message],
     after: &[Message],
@@ -52,7 +52,7 @@ fn has_id(call: &str) -> bool {
         .is_some()
 }
 
-fn write_new(out: &mut BytesMut, message: &Message) {
+fn write_new(out: &mut Vec<u8>, message: &Message) {
     let mut changes = Changes::default();
     changes.field_with(&["role"], |out, _| json::write(out, &message.role));
     changes.field_with(&["content"], |out, _| {
@@ -63,7 +63,7 @@ fn write_new(out: &mut BytesMut, message: &Message) {
 }
 
 /// `in_place` unless the message has moved.
-fn write_changed(out: &mut BytesMut, text: &str, old: &Message, message: &Message, in_place: bool) {
+fn write_changed(out: &mut Vec<u8>, text: &str, old: &Message, message: &Message, in_place: bool) {
     let Some(members) = raw::members(text) else {
         return write_new(out, message);
     };
@@ -110,7 +110,7 @@ fn other_fields<'c>(
 }
 
 fn write_content(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     original: Option<&str>,
     old: Option<&Content>,
     message: &Message,
@@ -152,7 +152,7 @@ fn write_content(
     });
 }
 
-fn write_calls(out: &mut BytesMut, original: Option<&str>, old: &[ToolCall], new: &[ToolCall]) {
+fn write_calls(out: &mut Vec<u8>, original: Option<&str>, old: &[ToolCall], new: &[ToolCall]) {
     let originals = original.and_then(raw::elements).unwrap_or_default();
     let origins = align(old, new, |old, new| old.id == new.id);
     raw::write_list(out, new.iter().zip(origins), |(call, origin), out| {
@@ -168,7 +168,7 @@ fn write_calls(out: &mut BytesMut, original: Option<&str>, old: &[ToolCall], new
 }
 
 /// Writes a call; what the original has beside name and arguments stays.
-fn write_call(out: &mut BytesMut, original: Option<&str>, call: &ToolCall) {
+fn write_call(out: &mut Vec<u8>, original: Option<&str>, call: &ToolCall) {
     let members = original.and_then(raw::members).unwrap_or_default();
     let mut changes = Changes::default();
     changes.field_with(&["id"], |out, _| json::write(out, &call.id));

@@ -9,7 +9,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use serde_json::json;
 
 use self::align::{Origin, align};
@@ -75,9 +75,9 @@ fn write(members: Vec<Member<'_>>, messages: &[&str], before: &Request, after: &
     let size = members
         .iter()
         .map(|member| member.value.len() + member.key.len() + 2);
-    let mut out = BytesMut::with_capacity(size.sum());
+    let mut out = Vec::with_capacity(size.sum());
     patch::write(&mut out, &members, changes, &before.extra, &after.extra);
-    out.freeze()
+    out.into()
 }
 
 /// A chat request in this format, as far as rkgate understands it.
@@ -161,7 +161,7 @@ fn tools<'c>(changes: &mut Changes<'c>, before: &'c Request, after: &'c Request)
     }
 }
 
-fn write_tools(out: &mut BytesMut, original: Option<&str>, before: &[Tool], after: &[Tool]) {
+fn write_tools(out: &mut Vec<u8>, original: Option<&str>, before: &[Tool], after: &[Tool]) {
     let originals = original.and_then(raw::elements).unwrap_or_default();
     let origins = align(before, after, |_, _| false);
     raw::write_list(out, after.iter().zip(origins), |(tool, origin), out| {

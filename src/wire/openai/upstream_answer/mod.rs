@@ -10,7 +10,7 @@ mod tests;
 
 pub use stream::AnswerStream;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use serde_json::Map;
 
 use super::{
@@ -119,14 +119,14 @@ impl<'a> Original<'a> {
         if !changed {
             return None;
         }
-        let mut text = BytesMut::new();
+        let mut text = Vec::new();
         write(&mut text, &self.message, message);
         let mut choice = Changes::default();
         choice.field_with(&["message"], |out, _| out.put_slice(&text));
         if stopped {
             choice.field_with(&["finish_reason"], |out, _| json::write(out, "stop"));
         }
-        let mut first = BytesMut::new();
+        let mut first = Vec::new();
         write(&mut first, &self.choice, choice);
         let mut body = Changes::default();
         body.field_with(&["choices"], |out, original| {
@@ -143,14 +143,14 @@ impl<'a> Original<'a> {
         if let Some(model) = model {
             body.field_with(&[MODEL], move |out, _| json::write(out, model));
         }
-        let mut out = BytesMut::new();
+        let mut out = Vec::new();
         write(&mut out, &self.body, body);
-        Some(out.freeze())
+        Some(out.into())
     }
 }
 
 /// Writes an object with these changes; here, no field is anybody's own.
-fn write(out: &mut BytesMut, members: &[Member<'_>], changes: Changes<'_>) {
+fn write(out: &mut Vec<u8>, members: &[Member<'_>], changes: Changes<'_>) {
     patch::write(out, members, changes, &Map::new(), &Map::new());
 }
 

@@ -123,9 +123,7 @@ impl Rewriter {
         }
         let mut changes = Changes::default();
         self.rename(&mut changes);
-        out.put_slice(b"data: ");
-        write(out, members, changes);
-        out.put_slice(b"\n\n");
+        write_event(out, members, changes);
     }
 
     fn rename<'c>(&'c self, changes: &mut Changes<'c>) {
@@ -215,7 +213,7 @@ impl Rewriter {
         out: &mut BytesMut,
         finish: &str,
         whole: bool,
-        delta: impl Fn(&mut BytesMut),
+        delta: impl Fn(&mut Vec<u8>),
     ) {
         let mut choice = Changes::default();
         choice.field_with(&["delta"], |out, _| delta(out));
@@ -225,20 +223,18 @@ impl Rewriter {
         if !whole {
             choice.remove(&["logprobs"]);
         }
-        let mut text = BytesMut::new();
+        let mut text = Vec::new();
         write(&mut text, &chunk.choice, choice);
         let mut members = Changes::default();
         self.rename(&mut members);
         members.field_with(&["choices"], |out, _| {
-            raw::write_list(out, [&*text], |choice, out| out.put_slice(choice));
+            raw::write_list(out, [&text], |choice, out| out.put_slice(choice));
         });
         if !whole {
             members.remove(&["usage"]);
             members.remove(&["timings"]);
         }
-        out.put_slice(b"data: ");
-        write(out, &chunk.members, members);
-        out.put_slice(b"\n\n");
+        write_event(out, &chunk.members, members);
     }
 
     /// Lets go of what the assembler holds, if the upstream has not said that the answer is at its end.
@@ -259,6 +255,13 @@ impl Rewriter {
             self.write(&chunk, &events, None, out);
         }
     }
+}
+
+fn write_event(out: &mut BytesMut, members: &[Member<'_>], changes: Changes<'_>) {
+    let mut event = b"data: ".to_vec();
+    write(&mut event, members, changes);
+    event.put_slice(b"\n\n");
+    out.put_slice(&event);
 }
 
 /// Top-level fields that count tokens and time.
@@ -296,7 +299,7 @@ impl<'a> Chunk<'a> {
 }
 
 /// What a delta says beside its text.
-fn write_rest(chunk: &Chunk<'_>, delta: &mut BytesMut) {
+fn write_rest(chunk: &Chunk<'_>, delta: &mut Vec<u8>) {
     let mut changes = Changes::default();
     changes.remove(&[CONTENT]);
     changes.remove(REASONING);
