@@ -4,8 +4,8 @@
 
 use std::process::ExitCode;
 
-/// What a request needs is gone when it ends, what is remembered of it stays a while. glibc puts one behind the other, and
-/// the gaps add up: ten times the memory under load, and twice the CPU time to fill it anew.
+/// What a request needs is gone when it ends, what is remembered of it stays a while. Where one lies behind the other, the gaps
+/// between what stays are too small for the next request, and it takes new memory.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
