@@ -37,6 +37,11 @@ impl Recorder {
         std::mem::take(&mut self.trace)
     }
 
+    /// Whether anything was said of this stage.
+    pub(super) fn has(&self, stage: Stage) -> bool {
+        self.trace.steps.iter().any(|step| step.stage == stage)
+    }
+
     pub(super) fn rule(&mut self, stage: Stage, rule: &Rule, outcome: StepOutcome) {
         self.step(stage, rule.id.clone(), Some(rule.origin.clone()), outcome);
     }

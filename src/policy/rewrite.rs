@@ -111,7 +111,7 @@ fn stay_within(
     }));
     match result {
         Ok(changes) if changes.is_empty() => {
-            if recorder.detail == Detail::Everything {
+            if recorder.detail == Detail::Everything && !recorder.has(stage) {
                 let why = Some("all of it is within the model's limits".to_owned());
                 recorder.step(stage, name.into(), None, StepOutcome::Left { why });
             }
