@@ -9,6 +9,7 @@ mod log;
 mod models;
 mod paint;
 mod policy_files;
+mod progress;
 mod replay;
 mod schema;
 mod serve;

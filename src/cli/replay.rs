@@ -1,19 +1,19 @@
 //! `rkgate replay`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anstyle::AnsiColor;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     Configuration, Failure, Format, code,
     log::{Filters, unreadable},
     paint::{Paint, harmless},
+    progress,
 };
 use crate::{
     config::{Config, Loaded},
@@ -69,7 +69,7 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
         examples: options.diffs,
     };
     let total = reader.count(&replay.filter).map_err(unreadable)?;
-    let progress = progress(total.min(options.limit as u64));
+    let progress = progress::bar(total.min(options.limit as u64), true);
     let report = replay
         .run(&mut reader, |count| progress.inc(count as u64))
         .map_err(unreadable)?;
@@ -122,17 +122,6 @@ fn facts(config: &Config, reader: &mut Reader) -> Result<Facts, Failure> {
         }
     }
     Ok(facts)
-}
-
-fn progress(total: u64) -> ProgressBar {
-    let target = if io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
 
 fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {

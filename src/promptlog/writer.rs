@@ -99,8 +99,9 @@ impl Writer {
                 return (false, None);
             }
             if self.pending.len() >= MOST_PENDING {
+                // Whoever wakes the writer must not shorten the pause after a failure.
                 thread::park_timeout(wait);
-                return (false, None);
+                continue;
             }
             // The first record wakes the writer, those that follow wait for the flush: a wake-up for each would cost more than
             // writing it.

@@ -305,9 +305,8 @@ fn being_killed_loses_nothing_that_was_flushed() {
     survives(3);
 }
 
-/// `cargo test --test cli -- --ignored killed_200_times`
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes 20 minutes: cargo test --test cli -- --ignored killed_200_times"]
 fn being_killed_200_times_loses_nothing_that_was_flushed() {
     survives(200);
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::c_int;
 
+// SAFETY: the signature is the C library's.
 unsafe extern "C" {
     fn raise(signal: c_int) -> c_int;
 }

@@ -10,10 +10,12 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Failure, code, filter::Filters, unreadable};
-use crate::promptlog::{Reader, export};
+use crate::{
+    cli::progress,
+    promptlog::{Reader, export},
+};
 
 #[derive(Debug, Args)]
 pub(super) struct Options {
@@ -54,7 +56,9 @@ impl From<Form> for export::Format {
 pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Failure> {
     let filter = options.filters.filter();
     let total = reader.count(&filter).map_err(unreadable)?;
-    let progress = progress(total, options.output.is_some());
+    // Records must not pass by on the same screen.
+    let apart = options.output.is_some() || !io::stdout().is_terminal();
+    let progress = progress::bar(total, apart);
     let mut out = open(options.output.as_deref())?;
     let format = export::Format::from(options.format);
     if let Some(header) = format.header() {
@@ -93,17 +97,4 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
             Failure::because(code::IO, &attempt, &error)
         })?;
     Ok(Box::new(BufWriter::new(file)))
-}
-
-/// A bar where somebody waits and the records do not pass by on the same screen.
-fn progress(total: u64, to_file: bool) -> ProgressBar {
-    let seen = io::stderr().is_terminal() && (to_file || !io::stdout().is_terminal());
-    let target = if seen {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} requests, {eta} left")
-        .unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(Some(total), target).with_style(style)
 }
