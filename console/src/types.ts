@@ -51,6 +51,13 @@ export interface Worker {
   memory_bytes: number | null;
 }
 
+/** Where a model is. */
+export interface Residency {
+  model: string;
+  residency: "absent" | "waiting" | "loading" | "loaded" | "unloading";
+  pinned: boolean;
+}
+
 export interface Model {
   id: string;
   name: string;
@@ -71,6 +78,7 @@ export interface Engine {
   shipped_models: boolean;
   memory_budget_bytes: number;
   queued: number;
+  residency: Residency[];
   workers: Worker[];
   counters: {
     completed: number;

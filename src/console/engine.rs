@@ -76,12 +76,24 @@ pub(super) fn status_json(admin: &Admin) -> Value {
         })
         .collect();
     let counters = status.counters;
+    let residency: Vec<Value> = status
+        .models
+        .iter()
+        .map(|model| {
+            json!({
+                "model": model.model,
+                "residency": model.residency.as_str(),
+                "pinned": model.pinned,
+            })
+        })
+        .collect();
     json!({
         "library": status.library.map_or_else(|| "simulator".to_owned(), |path| path.display().to_string()),
         "models_dir": status.models_dir,
         "shipped_models": status.shipped_models,
         "memory_budget_bytes": status.memory_budget,
         "queued": status.queued,
+        "residency": residency,
         "workers": workers,
         "counters": {
             "completed": counters.completed,

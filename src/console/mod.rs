@@ -7,6 +7,7 @@ mod events;
 mod health;
 mod log;
 mod policy;
+mod residency;
 mod session;
 mod setup;
 mod state;
@@ -73,6 +74,7 @@ pub fn router(admin: Arc<Admin>) -> Router {
         .route("/api/setup", get(setup::setup))
         .route("/api/state", get(state::state))
         .merge(policy::routes())
+        .merge(residency::routes())
         .layer(from_fn_with_state(admin.clone(), access::with_key));
     let session = get(session::show)
         .post(session::sign_in)

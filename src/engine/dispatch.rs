@@ -79,6 +79,9 @@ fn obey(
                 scheduler.load_ended(model, result);
             });
         }
+        (Action::Unload(model), _) => {
+            tasks.spawn(async move { scheduler.unload(model).await });
+        }
         (
             Action::Withdraw {
                 why, retry_after, ..
@@ -119,7 +122,7 @@ impl Scheduler {
             && pending.slot.loaded().is_none()
             && let Some(model) = self.index(&pending.slot)
         {
-            self.queue.unloaded(model);
+            self.queue.lost(model);
         }
         if !self.queue.ended(pending.job, how) {
             // The client has its answer, or is gone.

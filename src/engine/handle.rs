@@ -5,13 +5,13 @@ use std::{path::Path, sync::Arc, time::Duration};
 use tokio::{runtime::Handle, task::JoinSet};
 
 use super::{
-    EngineError, EngineSettings, Job, ModelCard, Run,
+    EngineError, EngineSettings, Job, ModelCard, ResidencyError, Run,
     catalog::Catalog,
     dispatch::dispatch,
     library,
     scheduler::Scheduler,
     shipped::ShippedModels,
-    status::{ResidentStatus, Status, WorkerStatus},
+    status::{ModelStatus, ResidentStatus, Status, WorkerStatus},
 };
 
 /// Time between two looks at whether the last answer is through, while shutting down.
@@ -113,6 +113,31 @@ impl Engine {
         admitted.await.unwrap_or(Err(EngineError::ShuttingDown))
     }
 
+    /// Loads the model of this name and returns when it is in memory. It takes the room of models that no request
+    /// needs, and waits for it while there are only others; it goes on although the future is dropped.
+    ///
+    /// # Errors
+    /// [`ResidencyError`].
+    pub async fn load(&self, name: &str) -> Result<(), ResidencyError> {
+        self.0.scheduler.load_by_hand(name).await
+    }
+
+    /// Unloads the model of this name and returns when its memory is free; or calls off a load that waits for room.
+    ///
+    /// # Errors
+    /// [`ResidencyError`], above all where a request needs the model, or it is pinned.
+    pub async fn unload(&self, name: &str) -> Result<(), ResidencyError> {
+        self.0.scheduler.unload_by_hand(name).await
+    }
+
+    /// Pins the model of this name, which loads it where there is room, or unpins it; until rkgate ends.
+    ///
+    /// # Errors
+    /// [`ResidencyError::Engine`]: no such model.
+    pub fn pin(&self, name: &str, pinned: bool) -> Result<(), ResidencyError> {
+        self.0.scheduler.pin_by_hand(name, pinned)
+    }
+
     /// The engine at this moment.
     #[must_use]
     pub fn status(&self) -> Status {
@@ -133,12 +158,19 @@ impl Engine {
                 }),
             })
         });
+        let models = scheduler.slots.iter().zip(scheduler.queue.residency());
+        let models = models.map(|(slot, (residency, pinned))| ModelStatus {
+            model: slot.card.id.clone(),
+            residency,
+            pinned,
+        });
         Status {
             library: scheduler.library.clone(),
             models_dir: scheduler.settings.models_dir.clone(),
             shipped_models: self.0.shipped.is_some(),
             memory_budget: scheduler.budget,
             queued: scheduler.queue.len(),
+            models: models.collect(),
             workers: workers.collect(),
             counters: scheduler.counting.now(),
         }

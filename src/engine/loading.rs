@@ -25,6 +25,8 @@ impl Scheduler {
         unload: &[ModelIndex],
     ) -> Result<u64, String> {
         let slot = self.slot(model).ok_or("there is no such model")?;
+        // No job may hold it yet, and its worker is not to be taken for an idle one.
+        let _claim = slot.claim();
         for slot in unload.iter().filter_map(|model| self.slot(*model)) {
             tracing::info!(model = slot.card.id, "unloading to make room");
             slot.unload().await;
@@ -79,7 +81,7 @@ impl Scheduler {
                 add(&self.counting.load_failures, 1);
                 let id = self.slot(model).map(|slot| slot.card.id.as_str());
                 tracing::warn!(model = id, reason, "the model could not be loaded");
-                for pending in self.queue.load_failed(model) {
+                for pending in self.queue.load_failed(model, &reason) {
                     let error = EngineError::Load {
                         model: pending.slot.card.id.clone(),
                         reason: reason.clone(),
@@ -88,6 +90,16 @@ impl Scheduler {
                 }
             }
         }
+    }
+
+    /// Ends the worker of a model that the schedule has given up.
+    pub(super) async fn unload(&self, model: ModelIndex) {
+        if let Some(slot) = self.slot(model) {
+            tracing::info!(model = slot.card.id, "unloading");
+            slot.unload().await;
+            add(&self.counting.unloads, 1);
+        }
+        self.queue.unloaded(model);
     }
 
     async fn load_into(

@@ -184,6 +184,7 @@ pub struct TurnReport {
     pub decode: Duration,
 }
 
+mod by_hand;
 pub mod catalog;
 mod conversations;
 mod dispatch;
@@ -205,6 +206,7 @@ mod supervisor;
 mod turn;
 pub mod worker;
 
+pub use by_hand::ResidencyError;
 pub use catalog::{ModelCard, ModelKind};
 pub use conversations::Miss;
 pub use error::{EngineError, Withdrawal};
@@ -212,4 +214,4 @@ pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};
 pub(crate) use library::usual_places;
 pub use settings::EngineSettings;
-pub use status::{Counters, ResidentStatus, Status, WorkerStatus};
+pub use status::{Counters, ModelStatus, Residency, ResidentStatus, Status, WorkerStatus};

@@ -6,13 +6,15 @@ use std::{
     time::Instant,
 };
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    EngineError, Progress, QueueClass,
+    EngineError, Progress, QueueClass, Residency,
     pending::Pending,
     protocol::JobId,
-    schedule::{Action, Arrival, Ended, Full, ModelIndex, ModelTable, Place, Schedule, Time},
+    schedule::{
+        Action, Arrival, Asked, Ended, Full, ModelIndex, ModelTable, Place, Refused, Schedule, Time,
+    },
 };
 
 /// What is to be done, in the order in which it was decided.
@@ -41,6 +43,44 @@ pub(super) struct Queue {
 struct State {
     schedule: Schedule,
     jobs: HashMap<JobId, Arc<Pending>>,
+    watchers: Vec<Watcher>,
+}
+
+/// Someone who waits until a model is loaded or unloaded.
+#[derive(Debug)]
+struct Watcher {
+    model: ModelIndex,
+    loaded: bool,
+    told: oneshot::Sender<Result<(), String>>,
+}
+
+/// How a wish ends: an error where the model cannot be loaded, and nothing where the wish was called off.
+pub(super) type Fulfilment = oneshot::Receiver<Result<(), String>>;
+
+impl State {
+    /// Watches for the end of what was asked for, which may be there.
+    fn watch(&mut self, model: ModelIndex, loaded: bool, asked: Asked) -> Fulfilment {
+        let (told, fulfilment) = oneshot::channel();
+        match asked {
+            // The receiver is at hand.
+            Asked::Done => drop(told.send(Ok(()))),
+            Asked::Coming => self.watchers.push(Watcher {
+                model,
+                loaded,
+                told,
+            }),
+        }
+        fulfilment
+    }
+
+    /// Tells those who wait for this model to be loaded, or unloaded.
+    fn fulfil(&mut self, model: ModelIndex, loaded: bool, result: &Result<(), String>) {
+        let theirs = |watcher: &mut Watcher| watcher.model == model && watcher.loaded == loaded;
+        for watcher in self.watchers.extract_if(.., theirs) {
+            // Nobody may wait any more.
+            let _ = watcher.told.send(result.clone());
+        }
+    }
 }
 
 impl Queue {
@@ -52,6 +92,7 @@ impl Queue {
             state: Mutex::new(State {
                 schedule: Schedule::new(models, limit, budget),
                 jobs: HashMap::new(),
+                watchers: Vec::new(),
             }),
             orders,
             retimed: Notify::new(),
@@ -113,12 +154,16 @@ impl Queue {
     }
 
     pub(super) fn loaded(&self, model: ModelIndex, memory: u64) {
-        self.tell(|state, now| state.schedule.loaded(model, memory, now));
+        self.tell(|state, now| {
+            state.fulfil(model, true, &Ok(()));
+            state.schedule.loaded(model, memory, now);
+        });
     }
 
     /// A model could not be loaded. The jobs that waited for it.
-    pub(super) fn load_failed(&self, model: ModelIndex) -> Vec<Arc<Pending>> {
+    pub(super) fn load_failed(&self, model: ModelIndex, reason: &str) -> Vec<Arc<Pending>> {
         self.tell(|state, now| {
+            state.fulfil(model, true, &Err(reason.to_owned()));
             let failed = state.schedule.load_failed(model, now);
             failed
                 .iter()
@@ -127,9 +172,52 @@ impl Queue {
         })
     }
 
-    /// A model is not in memory any more.
+    /// A model is unloaded, as the schedule wanted.
     pub(super) fn unloaded(&self, model: ModelIndex) {
-        self.tell(|state, now| state.schedule.unloaded(model, now));
+        self.tell(|state, now| {
+            state.fulfil(model, false, &Ok(()));
+            state.schedule.unloaded(model, now);
+        });
+    }
+
+    /// The worker that had a model has ended by itself.
+    pub(super) fn lost(&self, model: ModelIndex) {
+        self.tell(|state, now| state.schedule.lost(model, now));
+    }
+
+    /// Has a model loaded as soon as there is room.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub(super) fn load(&self, model: ModelIndex) -> Result<Fulfilment, Refused> {
+        self.tell(|state, now| {
+            let asked = state.schedule.wish(model, now)?;
+            Ok(state.watch(model, true, asked))
+        })
+    }
+
+    /// Has a model unloaded that nobody uses, or calls off its loading.
+    ///
+    /// # Errors
+    /// [`Refused`].
+    pub(super) fn unload(&self, model: ModelIndex) -> Result<Fulfilment, Refused> {
+        self.tell(|state, now| {
+            let asked = state.schedule.unload(model, now)?;
+            state
+                .watchers
+                .retain(|watcher| watcher.model != model || !watcher.loaded);
+            Ok(state.watch(model, false, asked))
+        })
+    }
+
+    /// Keeps a model from now on, or no longer.
+    pub(super) fn pin(&self, model: ModelIndex, pinned: bool) {
+        self.tell(|state, now| state.schedule.pin(model, pinned, now));
+    }
+
+    /// Where each model is, and whether it is pinned.
+    pub(super) fn residency(&self) -> Vec<(Residency, bool)> {
+        self.lock().schedule.residency()
     }
 
     /// Takes all jobs out, and stops the running one.
@@ -195,6 +283,7 @@ impl Queue {
                     state.jobs.get(job).cloned()
                 }
                 Action::Load { job, .. } => job.and_then(|job| state.jobs.get(&job)).cloned(),
+                Action::Unload(_) => None,
             };
             // Places are told at once; they need nobody.
             if let Action::Place { place, .. } = &action {

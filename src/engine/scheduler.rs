@@ -180,7 +180,7 @@ impl Scheduler {
         Ok(run)
     }
 
-    fn find(&self, name: &str) -> Result<(ModelIndex, Arc<Slot>), EngineError> {
+    pub(super) fn find(&self, name: &str) -> Result<(ModelIndex, Arc<Slot>), EngineError> {
         let known = || {
             let card = self.catalog.find(name)?;
             let model = *self.by_id.get(&card.id)?;
@@ -227,16 +227,17 @@ impl Scheduler {
             // Late by a tenth of the limit at most.
             tokio::time::sleep((limit / 10).max(Duration::from_millis(10))).await;
             for (index, slot) in self.slots.iter().enumerate() {
-                if !slot.card.manifest.pin
-                    && slot.alive().is_some()
-                    && slot
-                        .idle_since()
-                        .is_some_and(|since| since.elapsed() >= limit)
-                {
-                    tracing::info!(model = slot.card.id, "unloading an idle model");
-                    self.queue.unloaded(ModelIndex(index));
+                let idle = slot.idle_since();
+                if slot.alive().is_none() || idle.is_none_or(|since| since.elapsed() < limit) {
+                    continue;
+                }
+                if slot.loaded().is_none() {
+                    // Only its tokenizer is there, which the schedule knows nothing of.
                     slot.unload().await;
-                    add(&self.counting.unloads, 1);
+                } else if let Ok(unloaded) = self.queue.unload(ModelIndex(index)) {
+                    tracing::info!(model = slot.card.id, "idle");
+                    // Told in any case.
+                    let _ = unloaded.await;
                 }
             }
         }

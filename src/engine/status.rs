@@ -21,10 +21,52 @@ pub struct Status {
     pub memory_budget: u64,
     /// Jobs that wait for the NPU.
     pub queued: usize,
+    /// All models, in catalogue order.
+    pub models: Vec<ModelStatus>,
     /// The models with a worker process, in catalogue order.
     pub workers: Vec<WorkerStatus>,
     /// Counts since the start.
     pub counters: Counters,
+}
+
+/// Where a model of the catalogue is.
+#[derive(Debug, Clone)]
+pub struct ModelStatus {
+    /// The model's id.
+    pub model: String,
+    /// Where it is.
+    pub residency: Residency,
+    /// Whether it is kept: by its `model.toml`, unless somebody said otherwise since the start.
+    pub pinned: bool,
+}
+
+/// Where a model is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residency {
+    /// On disk only.
+    Absent,
+    /// To be loaded, as a person asked, as soon as there is room.
+    Waiting,
+    /// Being loaded.
+    Loading,
+    /// In memory.
+    Loaded,
+    /// Being unloaded.
+    Unloading,
+}
+
+impl Residency {
+    /// The name in the admin API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Waiting => "waiting",
+            Self::Loading => "loading",
+            Self::Loaded => "loaded",
+            Self::Unloading => "unloading",
+        }
+    }
 }
 
 /// A model with a worker process.

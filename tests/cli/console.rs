@@ -120,6 +120,38 @@ fn other_sites_pages_get_nothing() {
 }
 
 #[test]
+fn models_are_loaded_and_pinned_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let post = |model: &str, what: &str, headers: &str| {
+        let head = format!("POST /api/engine/models/{model}/{what} HTTP/1.1{headers}");
+        let (status, _, body) = call(&server.admin, &head, "");
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let is = |residency: &str, pinned: bool| {
+        let model = json!({ "model": "qwen3-0.6b", "residency": residency, "pinned": pinned });
+        (200, model)
+    };
+    assert_eq!(post("qwen3-0.6b", "load", ""), is("loaded", false));
+    assert_eq!(post("Qwen3-0.6B", "pin", ""), is("loaded", true));
+    let (status, refused) = post("qwen3-0.6b", "unload", "");
+    let message = refused["error"]["message"].as_str().unwrap();
+    assert_eq!(
+        (status, message),
+        (409, "`qwen3-0.6b` is pinned; unpin it first")
+    );
+    assert_eq!(post("qwen3-0.6b", "unpin", ""), is("loaded", false));
+    assert_eq!(post("qwen3-0.6b", "unload", ""), is("absent", false));
+    assert_eq!(post("nobody", "load", "").0, 404);
+    let foreign = "\r\nOrigin: http://evil.example\r\nX-Rkgate-Console: 1";
+    assert_eq!(post("qwen3-0.6b", "load", foreign).0, 403);
+    let (_, state) = get(&server.admin, "/api/engine", "");
+    let state: Value = serde_json::from_str(&state).unwrap();
+    let models = state["residency"].as_array().unwrap();
+    assert!(models.contains(&is("absent", false).1), "{state}");
+}
+
+#[test]
 fn a_request_appears_in_the_stream_of_events() {
     let dir = tempfile::tempdir().unwrap();
     let mut server = Server::start(dir.path(), &[], &[]);

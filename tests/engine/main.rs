@@ -9,6 +9,7 @@
 )]
 
 mod bench;
+mod by_hand;
 mod cancelling;
 mod economy;
 mod embedding;

@@ -1,21 +1,26 @@
 import { useEffect, useState } from "preact/hooks";
-import { get } from "../api";
+import { call, get, words } from "../api";
 import { bytes, count, median, percent, speed } from "../format";
 import { useLive } from "../live";
 import { Notice } from "../parts/notice";
 import { Table, type Column } from "../parts/table";
-import type { Engine, LiveRequest, Model, State } from "../types";
+import type { Engine, LiveRequest, Model, Residency, State } from "../types";
 import { decodeSpeed } from "./live";
 
 export function ModelsPage() {
   const { engine, ended } = useLive();
   const [state, setState] = useState<State | null>(null);
+  const [failed, setFailed] = useState<string | null>(null);
   useEffect(() => {
     get<State>("/api/state").then(setState, () => {});
   }, []);
   if (!engine) {
     return null;
   }
+  const act = (model: Model, what: Act) => {
+    setFailed(null);
+    call("POST", `/api/engine/models/${encodeURIComponent(model.id)}/${what}`).catch((error) => setFailed(words(error)));
+  };
   const used = engine.workers.reduce((sum, worker) => sum + (worker.memory_bytes ?? 0), 0);
   return (
     <>
@@ -24,11 +29,12 @@ export function ModelsPage() {
           ? "The simulator's own models, as none were found. "
           : `${count(engine.models.length)} models below ${engine.models_dir}. `}
         {bytes(used)} of {bytes(engine.memory_budget_bytes)} in use ({percent(used, engine.memory_budget_bytes)}). A model is loaded when
-        a request needs it, and makes room for others when it has been idle. Runtime: {engine.library}.
+        a request needs it, and makes room for others when it has been idle; a pinned one stays. Runtime: {engine.library}.
       </p>
+      {failed && <Notice kind="bad" title={failed} />}
       <Table
         label="Models of the embedded engine"
-        columns={columns(engine, ended)}
+        columns={columns(engine, ended, act)}
         rows={engine.models}
         rowKey={(model) => model.id}
         detail={(model) => model.warnings.length > 0 && <Warnings model={model} />}
@@ -74,15 +80,49 @@ function Warnings({ model }: { model: Model }) {
   );
 }
 
+type Act = "load" | "unload" | "pin" | "unpin";
+
+const WORDS = {
+  absent: "not loaded",
+  waiting: "waits for room",
+  loading: "loading",
+  loaded: "loaded",
+  unloading: "unloading",
+};
+
 function residency(engine: Engine, model: Model): string {
   const worker = engine.workers.find((worker) => worker.model === model.id);
-  if (!worker) {
-    return "not loaded";
-  }
-  return worker.loaded ? (worker.in_use ? "in use" : "loaded") : "tokenizer only";
+  const { residency, pinned } = placeOf(engine, model);
+  const where = residency === "loaded" && worker?.in_use ? "in use" : residency === "absent" && worker ? "tokenizer only" : WORDS[residency];
+  return pinned ? `${where}, pinned` : where;
 }
 
-function columns(engine: Engine, ended: LiveRequest[]): Column<Model>[] {
+function placeOf(engine: Engine, model: Model): Residency {
+  const known = engine.residency.find((it) => it.model === model.id);
+  return known ?? { model: model.id, residency: "absent", pinned: false };
+}
+
+/** What can be done with a model as it is. */
+function Actions({ engine, model, act }: { engine: Engine; model: Model; act: (model: Model, what: Act) => void }) {
+  const { residency, pinned } = placeOf(engine, model);
+  const button = (what: Act, name: string, disabled = false) => (
+    <button type="button" disabled={disabled} onClick={() => act(model, what)} aria-label={`${name} ${model.id}`}>
+      {name}
+    </button>
+  );
+  return (
+    <span class="actions">
+      {residency === "waiting"
+        ? button("unload", "Call off")
+        : residency === "loaded"
+          ? button("unload", "Unload", pinned)
+          : button("load", "Load", residency !== "absent")}
+      {pinned ? button("unpin", "Unpin") : button("pin", "Pin")}
+    </span>
+  );
+}
+
+function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what: Act) => void): Column<Model>[] {
   const measured = (model: Model) => {
     const own = ended.filter((request) => request.model === model.id && request.provider === "rkllm" && request.status === 200);
     return median(own.flatMap((request) => decodeSpeed(request, 0) ?? []));
@@ -90,7 +130,8 @@ function columns(engine: Engine, ended: LiveRequest[]): Column<Model>[] {
   const held = (model: Model) => engine.workers.find((worker) => worker.model === model.id)?.memory_bytes ?? null;
   return [
     { name: "Model", cell: (it) => <strong title={it.path}>{it.id}</strong>, sort: (it) => it.id },
-    { name: "State", cell: (it) => <Residency state={residency(engine, it)} />, sort: (it) => residency(engine, it) },
+    { name: "State", cell: (it) => <Where state={residency(engine, it)} />, sort: (it) => residency(engine, it) },
+    { name: "By hand", cell: (it) => <Actions engine={engine} model={it} act={act} /> },
     { name: "Family", cell: (it) => it.family, sort: (it) => it.family, minor: true },
     { name: "Size", cell: (it) => it.size ?? "–", sort: (it) => (it.size ? Number.parseFloat(it.size) : null), numeric: true, minor: true },
     { name: "Quantisation", cell: (it) => it.quantisation ?? "–", sort: (it) => it.quantisation, minor: true },
@@ -108,6 +149,7 @@ function columns(engine: Engine, ended: LiveRequest[]): Column<Model>[] {
   ];
 }
 
-function Residency({ state }: { state: string }) {
-  return <span class={`dot ${state === "in use" ? "busy" : state === "loaded" ? "on" : "off"}`}>{state}</span>;
+function Where({ state }: { state: string }) {
+  const tone = /^(in use|loading|unloading)/.test(state) ? "busy" : state.startsWith("loaded") ? "on" : "off";
+  return <span class={`dot ${tone}`}>{state}</span>;
 }

@@ -1,8 +1,8 @@
 //! What follows from an event: what is too late, which model to load, which job to run.
 
 use super::{
-    Action, PATIENCE, Place, Schedule, Time, Turn, WORTHWHILE, Withdrawal, entry::Entry,
-    models::Room,
+    Action, Domain, ModelIndex, PATIENCE, Place, Schedule, Time, Turn, WORTHWHILE, Withdrawal,
+    entry::Entry, models::Room,
 };
 use crate::engine::protocol::JobId;
 
@@ -36,26 +36,20 @@ impl Schedule {
 
     /// Loads the model of the job that is next, if it is not loaded.
     fn load_next(&mut self, now: Time) {
-        if self.models.loading().is_some() {
+        if self.models.is_moving() {
             return;
         }
         let next = self.next(now, |_| true);
         let wanted = next.and_then(|job| Some((job, self.jobs.get(&job)?.model)));
         let Some((next, model)) = wanted.filter(|(_, model)| !self.models.is_loaded(*model)) else {
-            self.load_missing();
+            if !self.load_wished() {
+                self.load_missing();
+            }
             return;
         };
         let busy = self.npu.as_ref().map(|turn| turn.model);
         match self.models.room(model, busy) {
-            Room::Free { domain, unload } => {
-                self.models.load(model, domain, &unload);
-                self.actions.push(Action::Load {
-                    model,
-                    domain,
-                    unload,
-                    job: Some(next),
-                });
-            }
+            Room::Free { domain, unload } => self.load(model, domain, unload, Some(next)),
             // The model in its way is running.
             Room::Busy => self.preempt_for(next, now),
         }
@@ -64,14 +58,24 @@ impl Schedule {
     /// Loads a model that is to be there although nobody asks for it.
     fn load_missing(&mut self) {
         if let Some((model, domain)) = self.models.missing() {
-            self.models.load(model, domain, &[]);
-            self.actions.push(Action::Load {
-                model,
-                domain,
-                unload: Vec::new(),
-                job: None,
-            });
+            self.load(model, domain, Vec::new(), None);
         }
+    }
+
+    pub(super) fn load(
+        &mut self,
+        model: ModelIndex,
+        domain: Domain,
+        unload: Vec<ModelIndex>,
+        job: Option<JobId>,
+    ) {
+        self.models.load(model, domain, &unload);
+        self.actions.push(Action::Load {
+            model,
+            domain,
+            unload,
+            job,
+        });
     }
 
     /// Gives the NPU to the job that is next among those whose model is loaded.

@@ -3,7 +3,8 @@
 //! A state machine without I/O and without a clock: what happens is told to [`Schedule`] together with the time, and
 //! what is to be done about it is taken from [`Schedule::actions`]. The rules:
 //!
-//! - One run at a time, over all models, as the NPU serialises them anyway. One load at a time, beside a run.
+//! - One run at a time, over all models, as the NPU serialises them anyway. One load at a time, beside a run, and
+//!   none while a model is being unloaded.
 //! - The most urgent job first. Waiting makes a job more urgent ([`order::AGEING`]), so that nothing starves.
 //! - Among equally urgent jobs users take turns. Where a run can use what the NPU holds (a loaded model, a KV cache
 //!   with most of the prompt) and the job whose turn it is cannot, it goes first, until that job has been passed over
@@ -13,8 +14,10 @@
 //! - At its deadline a job's fallback is the answer, whether it waits or runs.
 //! - A task that may have come just before its chat is held back for [`GRACE`], unless it costs that chat nothing.
 //! - A task that only looks ahead to the next question is given up when that comes.
+//! - What people want loaded or unloaded by hand waits for what jobs need, and takes nothing that a job uses.
 
 mod advance;
+mod by_hand;
 mod entry;
 mod models;
 mod order;
@@ -25,6 +28,7 @@ mod residency;
 use std::{collections::HashMap, time::Duration};
 
 use super::{QueueClass, Withdrawal, protocol::JobId};
+pub(super) use by_hand::{Asked, Refused};
 pub(super) use entry::Arrival;
 use entry::Entry;
 use models::Models;
@@ -60,6 +64,8 @@ pub(super) enum Action {
         /// The job that caused it, if one did.
         job: Option<JobId>,
     },
+    /// Unload a model. Answered by [`Schedule::unloaded`].
+    Unload(ModelIndex),
     /// Give up this job; it is forgotten already.
     Withdraw {
         job: JobId,
@@ -281,8 +287,14 @@ impl Schedule {
         waiting
     }
 
-    /// A model was unloaded, or its worker has ended.
+    /// A model is unloaded, as [`Action::Unload`] said.
     pub(super) fn unloaded(&mut self, model: ModelIndex, now: Time) {
+        self.models.unloaded(model);
+        self.advance(now);
+    }
+
+    /// The worker that had a model has ended by itself.
+    pub(super) fn lost(&mut self, model: ModelIndex, now: Time) {
         self.models.lost(model);
         self.advance(now);
     }

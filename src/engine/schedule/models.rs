@@ -4,6 +4,7 @@ use super::{
     Time,
     residency::{self, Resident},
 };
+use crate::engine::Residency;
 
 /// Index of a model in the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -19,7 +20,8 @@ pub(in crate::engine) struct ModelTable {
     pub(in crate::engine) memory: u64,
     /// The domain to load it into, where that is not to be chosen here.
     pub(in crate::engine) domain: Option<Domain>,
-    /// Whether it is loaded without being asked for, where there is room, and goes last when room is needed.
+    /// Whether it is pinned from the start: loaded without being asked for, where there is room, and last to go when
+    /// room is needed.
     pub(in crate::engine) pinned: bool,
 }
 
@@ -40,12 +42,17 @@ pub(super) enum Room {
 pub(super) struct Models {
     models: Vec<Model>,
     budget: u64,
+    /// Number of the next wish.
+    wishes: u64,
 }
 
 #[derive(Debug)]
 struct Model {
     table: ModelTable,
+    pinned: bool,
     state: State,
+    /// Number of the wish of a person to have it loaded, until that is done.
+    wish: Option<u64>,
     /// Whether the last attempt to load it has failed.
     given_up: bool,
     /// Whether it has run chats since it was loaded.
@@ -63,19 +70,23 @@ enum State {
         memory: u64,
         used: Time,
     },
+    Unloading,
 }
 
 impl Models {
     pub(super) fn new(tables: Vec<ModelTable>, budget: u64) -> Self {
         let models = tables.into_iter().map(|table| Model {
+            pinned: table.pinned,
             table,
             state: State::Absent,
+            wish: None,
             given_up: false,
             serves_people: false,
         });
         Self {
             models: models.collect(),
             budget,
+            wishes: 0,
         }
     }
 
@@ -108,11 +119,77 @@ impl Models {
             .map(ModelIndex)
     }
 
+    /// Whether a model is being loaded or unloaded.
+    pub(super) fn is_moving(&self) -> bool {
+        self.models
+            .iter()
+            .any(|model| matches!(model.state, State::Loading { .. } | State::Unloading))
+    }
+
+    /// Where each model is, and whether it is pinned.
+    pub(super) fn residency(&self) -> impl Iterator<Item = (Residency, bool)> {
+        self.models.iter().map(|model| {
+            let residency = match model.state {
+                State::Loading { .. } => Residency::Loading,
+                State::Loaded { .. } => Residency::Loaded,
+                State::Unloading => Residency::Unloading,
+                State::Absent if model.wish.is_some() => Residency::Waiting,
+                State::Absent => Residency::Absent,
+            };
+            (residency, model.pinned)
+        })
+    }
+
+    /// Where a model is.
+    pub(super) fn residency_of(&self, model: ModelIndex) -> Residency {
+        let known = self.residency().nth(model.0);
+        known.map_or(Residency::Absent, |(residency, _)| residency)
+    }
+
+    /// Whether it is to be kept.
+    pub(super) fn is_pinned(&self, model: ModelIndex) -> bool {
+        self.models.get(model.0).is_some_and(|model| model.pinned)
+    }
+
+    /// Keeps it from now on, or no longer.
+    pub(super) fn pin(&mut self, model: ModelIndex, pinned: bool) {
+        if let Some(model) = self.models.get_mut(model.0) {
+            model.pinned = pinned;
+            model.given_up = false;
+        }
+    }
+
+    /// A person wants it loaded.
+    pub(super) fn wish(&mut self, model: ModelIndex) {
+        if let Some(model) = self.models.get_mut(model.0) {
+            model.wish.get_or_insert(self.wishes);
+            self.wishes += 1;
+        }
+    }
+
+    /// Nobody wants it loaded any more.
+    pub(super) fn forget_wish(&mut self, model: ModelIndex) {
+        if let Some(model) = self.models.get_mut(model.0) {
+            model.wish = None;
+        }
+    }
+
+    /// What people want loaded and is not, the oldest wish first.
+    pub(super) fn wished(&self) -> Vec<ModelIndex> {
+        let models = self.models.iter().enumerate();
+        let mut wished: Vec<(u64, ModelIndex)> = models
+            .filter(|(_, model)| matches!(model.state, State::Absent))
+            .filter_map(|(index, model)| Some((model.wish?, ModelIndex(index))))
+            .collect();
+        wished.sort_unstable();
+        wished.into_iter().map(|(_, model)| model).collect()
+    }
+
     /// A model that is to be there and is not, and the domain in which it has room now.
     pub(super) fn missing(&self) -> Option<(ModelIndex, Domain)> {
         (0..self.models.len()).map(ModelIndex).find_map(|index| {
             let model = self.models.get(index.0)?;
-            if !model.table.pinned || model.given_up || !matches!(model.state, State::Absent) {
+            if !model.pinned || model.given_up || !matches!(model.state, State::Absent) {
                 return None;
             }
             match self.room(index, None) {
@@ -124,9 +201,10 @@ impl Models {
 
     /// The model cannot be loaded; it is not tried again before a job asks for it.
     pub(super) fn failed(&mut self, model: ModelIndex) {
-        self.lost(model);
+        self.set(model, State::Absent);
         if let Some(model) = self.models.get_mut(model.0) {
             model.given_up = true;
+            model.wish = None;
         }
     }
 
@@ -149,9 +227,9 @@ impl Models {
                     memory,
                     domain,
                     used,
-                    pinned: model.table.pinned,
+                    pinned: model.pinned,
                 }),
-                State::Absent | State::Loading { .. } => None,
+                State::Absent | State::Loading { .. } | State::Unloading => None,
             })
             .collect();
         let plan = residency::plan(&residents, table.memory, self.budget);
@@ -190,6 +268,7 @@ impl Models {
             );
             if let Some(model) = self.models.get_mut(model.0) {
                 model.given_up = false;
+                model.wish = None;
                 model.serves_people = false;
             }
         }
@@ -206,9 +285,23 @@ impl Models {
         }
     }
 
-    /// The model is not in memory any more.
+    /// It is being unloaded.
+    pub(super) fn unload(&mut self, model: ModelIndex) {
+        self.set(model, State::Unloading);
+    }
+
+    /// It is unloaded.
+    pub(super) fn unloaded(&mut self, model: ModelIndex) {
+        if self.residency_of(model) == Residency::Unloading {
+            self.set(model, State::Absent);
+        }
+    }
+
+    /// The worker that had it has ended. A load or an unload under way tells of its end itself.
     pub(super) fn lost(&mut self, model: ModelIndex) {
-        self.set(model, State::Absent);
+        if self.residency_of(model) == Residency::Loaded {
+            self.set(model, State::Absent);
+        }
     }
 
     fn set(&mut self, model: ModelIndex, state: State) {

@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod by_hand;
 mod simulation;
 
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::Origin;
+use crate::engine::{Origin, Residency};
 
 const GB: u64 = 1_000_000_000;
 const BIG: ModelIndex = ModelIndex(0);
@@ -555,35 +556,4 @@ fn places_come_with_the_time_that_runs_have_taken() {
         wait: seconds(8.0),
     };
     assert_eq!(last, Action::Place { job: 4, place });
-}
-
-#[test]
-fn a_pinned_model_is_loaded_when_nobody_asks_and_where_there_is_room() {
-    let pinned = ModelTable {
-        memory: GB,
-        pinned: true,
-        ..ModelTable::default()
-    };
-    let mut schedule = Schedule::new(vec![pinned; 3], 4, 2 * GB);
-    for model in [BIG, SMALL] {
-        schedule.tick(Time::ZERO);
-        assert!(
-            matches!(did(&mut schedule)[..], [Action::Load { model: loading, job: None, .. }] if loading == model)
-        );
-        schedule.loaded(model, GB, Time::ZERO);
-    }
-    assert_eq!(did(&mut schedule), [], "there is no room for the third");
-    schedule.unloaded(SMALL, Time::ZERO);
-    assert!(matches!(
-        did(&mut schedule)[..],
-        [Action::Load { model: SMALL, .. }]
-    ));
-    assert_eq!(schedule.load_failed(SMALL, Time::ZERO), [0; 0]);
-    assert!(matches!(
-        did(&mut schedule)[..],
-        [Action::Load {
-            model: ModelIndex(2),
-            ..
-        }]
-    ));
 }

@@ -11,8 +11,9 @@ use super::*;
 
 const LIMIT: usize = 6;
 const MODELS: usize = 3;
-/// Time to load a model, and of one decode step.
+/// Time to load a model, to unload one, and of one decode step.
 const LOAD: Time = Duration::from_secs(3);
+const UNLOAD: Time = Duration::from_millis(700);
 const STEP: Time = Duration::from_millis(60);
 
 /// Whether the next question makes this client's job pointless.
@@ -87,6 +88,34 @@ fn client() -> impl Strategy<Value = Client> {
     })
 }
 
+/// What a person does with a model, and how long after the last time.
+#[derive(Debug, Clone, Copy)]
+struct Hand {
+    gap_ms: u64,
+    model: usize,
+    does: Does,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Does {
+    Load,
+    Unload,
+    Pin(bool),
+}
+
+fn hand() -> impl Strategy<Value = Hand> {
+    let does = prop_oneof![
+        3 => Just(Does::Load),
+        3 => Just(Does::Unload),
+        1 => any::<bool>().prop_map(Does::Pin),
+    ];
+    (0_u64..8000, 0..MODELS, does).prop_map(|(gap_ms, model, does)| Hand {
+        gap_ms,
+        model,
+        does,
+    })
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Arrives(usize),
@@ -95,6 +124,8 @@ enum Event {
     /// The runtime has noticed an abort.
     RunStops(u64),
     LoadEnds(ModelIndex),
+    UnloadEnds(ModelIndex),
+    Asks(ModelIndex, Does),
     Tick,
 }
 
@@ -124,6 +155,9 @@ struct Engine<'a> {
     events: BinaryHeap<Reverse<(Time, Event)>>,
     loaded: HashSet<usize>,
     loading: Option<usize>,
+    unloading: HashSet<usize>,
+    /// Models of which so many fit.
+    room_for: u64,
     running: Option<Running>,
     runs: u64,
     arrived: HashMap<JobId, Time>,
@@ -133,7 +167,7 @@ struct Engine<'a> {
 }
 
 impl<'a> Engine<'a> {
-    fn new(clients: &'a [Client], room_for: u64) -> Self {
+    fn new(clients: &'a [Client], hands: &[Hand], room_for: u64) -> Self {
         // The second one is to be there in any case.
         let model = |index| ModelTable {
             memory: GB,
@@ -146,6 +180,12 @@ impl<'a> Engine<'a> {
             at += Duration::from_millis(client.gap_ms);
             events.push(Reverse((at, Event::Arrives(index))));
         }
+        let mut at = Time::ZERO;
+        for hand in hands {
+            at += Duration::from_millis(hand.gap_ms);
+            let asks = Event::Asks(ModelIndex(hand.model), hand.does);
+            events.push(Reverse((at, asks)));
+        }
         Self {
             clients,
             schedule: Schedule::new((0..MODELS).map(model).collect(), LIMIT, room_for * GB),
@@ -153,6 +193,8 @@ impl<'a> Engine<'a> {
             events,
             loaded: HashSet::new(),
             loading: None,
+            unloading: HashSet::new(),
+            room_for,
             running: None,
             runs: 0,
             arrived: HashMap::new(),
@@ -241,7 +283,7 @@ impl<'a> Engine<'a> {
                     Fate::WorkerDies => {
                         self.dead_workers += 1;
                         self.loaded.remove(&run.model.0);
-                        self.schedule.unloaded(run.model, now);
+                        self.schedule.lost(run.model, now);
                         self.obey();
                         (Ended::Failed, Some(Outcome::Failed))
                     }
@@ -259,6 +301,20 @@ impl<'a> Engine<'a> {
                 self.loaded.insert(model.0);
                 self.schedule.loaded(model, GB, now);
             }
+            Event::UnloadEnds(model) => {
+                self.unloading.remove(&model.0);
+                self.schedule.unloaded(model, now);
+            }
+            Event::Asks(model, Does::Load) => {
+                let asked = self.schedule.wish(model, now);
+                assert_eq!(asked == Ok(Asked::Done), self.loaded.contains(&model.0));
+            }
+            Event::Asks(model, Does::Unload) => {
+                if self.schedule.unload(model, now) == Ok(Asked::Done) {
+                    assert!(!self.loaded.contains(&model.0) && self.loading != Some(model.0));
+                }
+            }
+            Event::Asks(model, Does::Pin(pinned)) => self.schedule.pin(model, pinned, now),
         }
     }
 
@@ -281,14 +337,26 @@ impl<'a> Engine<'a> {
                     domain: _,
                     job: _,
                 } => {
-                    assert!(self.loading.is_none() && !self.loaded.contains(&model.0));
+                    assert!(self.loading.is_none() && self.unloading.is_empty());
+                    assert!(!self.loaded.contains(&model.0));
                     for gone in unload {
                         assert!(self.loaded.remove(&gone.0));
                         assert!(self.running.as_ref().is_none_or(|run| run.model != gone));
                     }
+                    assert!((self.loaded.len() as u64) < self.room_for);
                     self.loading = Some(model.0);
                     self.events
                         .push(Reverse((self.now + LOAD, Event::LoadEnds(model))));
+                }
+                Action::Unload(model) => {
+                    assert!(self.loaded.remove(&model.0) && self.unloading.insert(model.0));
+                    let needed = |job: &JobId| {
+                        !self.outcomes.contains_key(job) && self.client(*job).model == model.0
+                    };
+                    assert!(!self.arrived.keys().any(needed), "a job needs {model:?}");
+                    assert!(self.running.as_ref().is_none_or(|run| run.model != model));
+                    let gone = Event::UnloadEnds(model);
+                    self.events.push(Reverse((self.now + UNLOAD, gone)));
                 }
                 Action::Withdraw {
                     job,
@@ -358,7 +426,11 @@ impl<'a> Engine<'a> {
                 "the NPU is idle while {job} could run"
             );
             assert!(
-                self.running.is_some() || self.loading.is_some() || loaded || held,
+                self.running.is_some()
+                    || self.loading.is_some()
+                    || !self.unloading.is_empty()
+                    || loaded
+                    || held,
                 "nobody loads the model of {job}"
             );
             // No person waits for a task, but for a moment.
@@ -394,8 +466,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
     #[test]
-    fn every_promise_holds_whatever_arrives(clients in prop::collection::vec(client(), 1..40), room_for in 1_u64..4) {
-        let engine = Engine::new(&clients, room_for).run();
+    fn every_promise_holds_whatever_arrives(
+        clients in prop::collection::vec(client(), 1..40),
+        hands in prop::collection::vec(hand(), 0..20),
+        room_for in 1_u64..4,
+    ) {
+        let engine = Engine::new(&clients, &hands, room_for).run();
+        let moving = |(residency, _): &(Residency, bool)| matches!(residency, Residency::Loading | Residency::Unloading);
+        prop_assert!(!engine.schedule.residency().iter().any(moving));
         prop_assert!(engine.schedule.is_idle(), "nothing is left behind");
         prop_assert_eq!(engine.outcomes.len(), clients.len(), "every job has ended");
         for (job, (at, outcome)) in &engine.outcomes {
@@ -427,7 +505,7 @@ proptest! {
         let clients: Vec<Client> = clients.into_iter().map(|client| Client {
             urgency: 0, deadline_ms: None, fallback: false, newest_wins: false, leaves_ms: None, fate: Fate::Completes, model: 0, ..client
         }).collect();
-        let engine = Engine::new(&clients, 3).run();
+        let engine = Engine::new(&clients, &[], 3).run();
         let work: Time = clients.iter().map(|client| Duration::from_millis(client.prefill_ms) + STEP * client.tokens).sum();
         for (job, (at, _)) in &engine.outcomes {
             prop_assert!(*at <= engine.arrived[job] + LOAD + work);
