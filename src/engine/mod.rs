@@ -100,7 +100,7 @@ pub struct Run {
 }
 
 /// What happens to a job.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Progress {
     /// Waiting; `ahead` jobs will run before it. Sent on entry and whenever the place changes; also in the middle of
     /// an answer, where a more urgent job takes the NPU. The answer goes on after that.

@@ -17,6 +17,8 @@ pub(super) struct Settled {
     pub(super) thinking: Option<bool>,
     /// The limit of generated tokens.
     pub(super) max_tokens: Option<u32>,
+    /// The rule that lets the answer be shared.
+    pub(super) cache: Option<Arc<str>>,
 }
 
 impl From<&Decision> for Settled {
@@ -26,6 +28,7 @@ impl From<&Decision> for Settled {
             profile: decision.profile.clone(),
             thinking: decision.thinking,
             max_tokens: decision.max_tokens,
+            cache: decision.cache.as_ref().map(|cache| cache.by.clone()),
         }
     }
 }

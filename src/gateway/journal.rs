@@ -8,10 +8,10 @@ use chrono::Utc;
 use http::HeaderMap;
 use pingora_http::ResponseHeader;
 
-use super::{decide::Decided, in_force::Settled};
+use super::{decide::Decided, in_force::Settled, local::Sharing};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
-    policy::{Class, Redaction},
+    policy::{Class, Redaction, Stage, Step, StepOutcome},
     promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
 };
 
@@ -133,6 +133,25 @@ impl Journal {
                 content.after = None;
                 self.thinking = Some(thinking);
             }
+        }
+    }
+
+    /// Notes that the answer was made for another request, as this rule allows.
+    pub(super) fn shared(&mut self, rule: Option<Arc<str>>, sharing: Sharing) {
+        self.record.labels.push(sharing.as_str().into());
+        if let (Some(content), Some(rule)) = (&mut self.content, rule) {
+            let what = match sharing {
+                Sharing::Cached => "answered from the cache",
+                Sharing::Joined => "joined the run of another request",
+            };
+            Arc::make_mut(&mut content.trace).steps.push(Step {
+                stage: Stage::Answer,
+                rule,
+                origin: None,
+                outcome: StepOutcome::Matched {
+                    what: what.to_owned(),
+                },
+            });
         }
     }
 

@@ -40,6 +40,7 @@ use decide::Decided;
 use exchange::{Exchange, empty_response, response, set};
 use failure::Failure;
 use journal::Journal;
+use local::SharedAnswers;
 use models::{Destination, Models};
 use remote::Errand;
 use route::{Call, Route};
@@ -95,6 +96,7 @@ pub struct Gateway {
     policy: Arc<Live>,
     metrics: Arc<Metrics>,
     activity: Arc<Activity>,
+    shared: SharedAnswers,
     /// One permit for each request that may be worked on.
     requests: Semaphore,
 }
@@ -121,6 +123,7 @@ impl Gateway {
             policy,
             metrics,
             activity: Arc::default(),
+            shared: SharedAnswers::new(),
             requests,
         })
     }

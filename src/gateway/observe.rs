@@ -12,6 +12,7 @@ use super::{
     failure::{CLIENT_CLOSED_REQUEST, Failure, Fault},
     in_force::{self, Settled},
     journal::{Ended, Journal},
+    local::Sharing,
     route::Call,
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(super) struct Record {
     pub(super) queued: Option<Duration>,
     /// Why much of the prompt was not found in the KV cache.
     pub(super) miss: Option<Miss>,
+    /// How the request came by an answer that was made for another one.
+    pub(super) sharing: Option<Sharing>,
     /// Tokens, where they were counted.
     pub(super) usage: Option<Usage>,
     /// Shows the request to whoever watches; there for requests that name a model.
@@ -68,6 +71,18 @@ impl Record {
     pub(super) fn show(&self, tell: impl FnOnce(&Ticket)) {
         if let Some(ticket) = &self.ticket {
             tell(ticket);
+        }
+    }
+
+    /// Notes how the request came by an answer that was made for another one, if it did.
+    pub(super) fn shared(&mut self, sharing: Option<Sharing>) {
+        self.sharing = sharing;
+        if let (Some(sharing), Some(journal)) = (sharing, &mut self.journal) {
+            let rule = self
+                .settled
+                .as_ref()
+                .and_then(|settled| settled.cache.clone());
+            journal.shared(rule, sharing);
         }
     }
 
@@ -193,6 +208,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
         time_per_output_token: per_token,
         queued: record.queued,
         usage: record.usage,
+        shared: record.sharing.map(Sharing::as_str),
     });
     if verdict.is_some_and(|verdict| verdict.fault == Fault::Upstream) {
         metrics.upstream_failed(provider);
@@ -228,6 +244,7 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
                 prompt = usage.prompt,
                 cached = usage.cached,
                 miss = record.miss.map(Miss::as_str),
+                shared = record.sharing.map(Sharing::as_str),
                 completion = usage.completion,
                 "answered"
             );

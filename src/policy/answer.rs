@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    AnswerRules, Class, Set, Stage, StepOutcome,
+    AnswerRules, Cache, Class, Set, Stage, StepOutcome,
     matching::Signals,
     record::Recorder,
     set::{Answer, Rule},
@@ -63,6 +63,22 @@ impl Set {
             repetition,
             stop: stop.unwrap_or_default(),
         }
+    }
+
+    /// Whether the answer is shared with requests that ask the same.
+    pub(super) fn cache(&self, class: Class, recorder: &mut Recorder) -> Option<Cache> {
+        let (cache, origin) = self.policies.caches.get(class)?;
+        let what = match cache.ttl.is_zero() {
+            true => "shared while it is being made".to_owned(),
+            false => format!("shared for {:?}", cache.ttl),
+        };
+        recorder.step(
+            Stage::Answer,
+            cache.by.clone(),
+            Some(origin.clone()),
+            StepOutcome::Matched { what },
+        );
+        Some(cache.clone())
     }
 }
 

@@ -41,6 +41,7 @@ enum Expectation {
     MaxTokens(usize),
     Queue(String),
     Fallback(String),
+    Cache(String),
     Think(String),
     Json(String),
     Denied(String),
@@ -180,6 +181,7 @@ impl Expectation {
             max_tokens,
             queue,
             answer,
+            cache,
             deny,
         } = &outcome.decision;
         let request = outcome.request.as_ref().unwrap_or(original);
@@ -213,6 +215,7 @@ impl Expectation {
             }
             Self::Queue(wanted) => differs(wanted, Some(&queue.name)),
             Self::Fallback(wanted) => differs(wanted, queue.fallback.as_deref()),
+            Self::Cache(wanted) => differs(wanted, cache.as_ref().map(|cache| cache.by.as_ref())),
             Self::Think(wanted) => differs(wanted, Some(answer.think.as_str())),
             Self::Json(wanted) => {
                 differs(wanted, answer.json.as_ref().map(|json| json.key.as_ref()))
@@ -333,6 +336,7 @@ fn expectations(table: &Table<'_>, problems: &mut Vec<Problem>) -> Vec<(Expectat
             "max_tokens" => Some(Expectation::MaxTokens(count)),
             "queue" => Some(Expectation::Queue(word())),
             "fallback" => Some(Expectation::Fallback(word())),
+            "cache" => Some(Expectation::Cache(word())),
             "think" => Some(Expectation::Think(word())),
             "json" => Some(Expectation::Json(word())),
             "denied" => Some(Expectation::Denied(word())),

@@ -101,6 +101,7 @@ impl Set {
         let answer = recorder.guard(Stage::Answer, |recorder| {
             self.answer(class, &signals, recorder)
         });
+        let cache = recorder.guard(Stage::Answer, |recorder| self.cache(class, recorder));
         Outcome {
             decision: Decision {
                 class,
@@ -113,6 +114,7 @@ impl Set {
                 max_tokens: sampled.max_tokens,
                 queue: queue.unwrap_or_else(|| Queue::of(class)),
                 answer: answer.unwrap_or(AnswerRules::NONE),
+                cache: cache.flatten(),
                 deny,
             },
             request: rewritten.request,
@@ -142,6 +144,7 @@ impl Outcome {
                 max_tokens: sampled.max_tokens,
                 queue: Queue::of(Class::Chat),
                 answer: AnswerRules::NONE,
+                cache: None,
                 deny: None,
             },
             request: None,

@@ -42,6 +42,9 @@ pub struct Decision {
     pub queue: Queue,
     /// What happens to the answer.
     pub answer: AnswerRules,
+    /// Whether the answer is shared with requests that ask the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<Cache>,
     /// Set where an explicit rule refuses the request.
     pub deny: Option<Denial>,
 }
@@ -84,6 +87,20 @@ impl Queue {
     pub fn instead(&self) -> Option<&Arc<str>> {
         self.fallback.as_ref().filter(|_| self.instead)
     }
+}
+
+/// An answer that is shared with requests that ask the same.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Cache {
+    /// The rule.
+    pub by: Arc<str>,
+    /// How long it is given again; zero: only while it is being made.
+    #[serde(rename = "ttl_ms", serialize_with = "millis")]
+    pub ttl: Duration,
+}
+
+fn millis<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    time.as_millis().serialize(serializer)
 }
 
 fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {

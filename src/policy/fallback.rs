@@ -37,19 +37,35 @@ impl Fallback {
             .map(|message| message.content.text())
             .unwrap_or_default();
         let said = said(&task);
-        let mut answer = self.answer.to_string();
-        for (place, length) in PLACES {
-            let text = match place {
+        let is_json = self.answer.trim_start().starts_with('{');
+        let mut answer = String::new();
+        let mut rest = &*self.answer;
+        // What a person says may look like a place.
+        while let Some((before, place, after)) = next_place(rest) {
+            let (name, length) = place;
+            let text = match name {
                 "{first_message}" => said.first().map(|text| Cow::Borrowed(text.as_str())),
                 "{last_message}" => said.last().map(|text| Cow::Borrowed(text.as_str())),
                 _ => question(&said),
             };
             let text = shorten(&text.unwrap_or_default(), length);
-            let json = self.answer.trim_start().starts_with('{');
-            answer = answer.replace(place, &if json { quoted(&text) } else { text });
+            answer.push_str(before);
+            answer.push_str(&if is_json { quoted(&text) } else { text });
+            rest = after;
         }
+        answer.push_str(rest);
         (answer.into(), self.instead && !said.is_empty())
     }
+}
+
+/// The first place in a text, with what stands before and behind it.
+fn next_place(text: &str) -> Option<(&str, (&'static str, usize), &str)> {
+    let found = PLACES
+        .iter()
+        .filter_map(|place| Some((text.find(place.0)?, place)));
+    let (at, place) = found.min_by_key(|(at, _)| *at)?;
+    let (before, rest) = text.split_at(at);
+    Some((before, *place, rest.strip_prefix(place.0)?))
 }
 
 /// What the person said in the chat that a task quotes, oldest first, each in one line.
@@ -145,6 +161,9 @@ mod tests {
             fill("{last_message}", history),
             ("And cost?".to_owned(), true)
         );
+        let odd = "USER: Is {last_message} a place?\nUSER: Yes";
+        let both = fill("{first_message} / {last_message}", odd);
+        assert_eq!(both.0, "Is {last_message} a place? / Yes");
         let long = format!("USER: {}", "word ".repeat(40));
         assert_eq!(fill("{first_message}", &long).0, "word ".repeat(12).trim());
     }

@@ -39,7 +39,7 @@ mod trim;
 pub use class::{Class, ClassGlob};
 pub use compile::{Compiled, Platform, Source};
 pub use decision::{
-    AnswerRules, Decision, Denial, JsonShape, JsonValue, Outcome, Queue, Repetition, Think,
+    AnswerRules, Cache, Decision, Denial, JsonShape, JsonValue, Outcome, Queue, Repetition, Think,
 };
 pub use facts::{Facts, Headers, Input, ModelFact};
 pub use redaction::Redaction;

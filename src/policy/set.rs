@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    AnswerRules, ByClass, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
+    AnswerRules, ByClass, Cache, Class, ClassGlob, Denial, JsonShape, ModelSettings, Origin, Queue,
     Redaction, Repetition, StepOutcome, Think,
     fallback::Fallback,
     matching::{Condition, Glob, PhraseId, Phrases, Signals},
@@ -199,6 +199,7 @@ pub(super) struct Policies {
     pub(super) limits: ByClass<Limits>,
     pub(super) queues: ByClass<(Queue, Origin)>,
     pub(super) fallbacks: ByClass<Fallback>,
+    pub(super) caches: ByClass<(Cache, Origin)>,
 }
 
 #[derive(Debug)]

@@ -46,6 +46,21 @@ impl Collector for Watched {
                 counters.workers_lost,
             ),
             (
+                "rkgate_jobs_completed",
+                "Requests that the engine answered to their end",
+                counters.completed,
+            ),
+            (
+                "rkgate_jobs_cancelled",
+                "Requests that the engine stopped at as their client went away or had what it wanted",
+                counters.cancelled,
+            ),
+            (
+                "rkgate_jobs_failed",
+                "Requests that failed in the engine",
+                counters.failed,
+            ),
+            (
                 "rkgate_jobs_preempted",
                 "Runs that were stopped for a more urgent request, to go on later",
                 counters.preempted,

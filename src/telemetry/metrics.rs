@@ -93,6 +93,8 @@ pub struct RequestRecord<'a> {
     pub queued: Option<Duration>,
     /// Exact token counts, where they are known.
     pub usage: Option<chat::Usage>,
+    /// How it came by an answer that was made for another request, if it did: `cached` or `joined`.
+    pub shared: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,6 +122,12 @@ struct TokenLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabel {
     class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SharedLabels {
+    class: &'static str,
+    how: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -152,6 +160,7 @@ pub struct Metrics {
     tokens: Histograms<TokenLabels>,
     queue_seconds: Histograms<ClassLabel>,
     prefill_tokens: Family<KindLabel, Counter>,
+    shared_answers: Family<SharedLabels, Counter>,
     upstream_errors: Family<UpstreamLabel, Counter>,
     policy_generation: Gauge,
     policy_reload_ok: Gauge,
@@ -205,7 +214,13 @@ impl Metrics {
             prefill_tokens: add(
                 r,
                 "rkgate_prefill_tokens",
-                "Prompt tokens found in the KV cache (reused) or read by the NPU (computed)",
+                "Prompt tokens found in the KV cache (reused), read by the NPU (computed), or of requests that shared an answer (shared)",
+                Family::default(),
+            ),
+            shared_answers: add(
+                r,
+                "rkgate_shared_answers",
+                "Requests that got an answer which was kept (cached) or just being made (joined) for another one",
                 Family::default(),
             ),
             upstream_errors: add(
@@ -286,7 +301,12 @@ impl Metrics {
                 .get_or_create(&labels)
                 .observe(time.as_secs_f64());
         }
-        if let Some(time) = record.queued {
+        if let Some(how) = record.shared {
+            let class = record.class;
+            self.shared_answers
+                .get_or_create(&SharedLabels { class, how })
+                .inc();
+        } else if let Some(time) = record.queued {
             let class = ClassLabel {
                 class: record.class,
             };
@@ -295,11 +315,12 @@ impl Metrics {
                 .observe(time.as_secs_f64());
         }
         if let Some(usage) = record.usage {
-            self.usage(&labels, usage, record.queued.is_some());
+            self.usage(&labels, usage);
+            self.prefill(record, usage);
         }
     }
 
-    fn usage(&self, labels: &GenAiLabels, usage: chat::Usage, local: bool) {
+    fn usage(&self, labels: &GenAiLabels, usage: chat::Usage) {
         for (gen_ai_token_type, tokens) in [("input", usage.prompt), ("output", usage.completion)] {
             let labels = TokenLabels {
                 gen_ai_operation_name: labels.gen_ai_operation_name,
@@ -311,13 +332,19 @@ impl Metrics {
                 .get_or_create(&labels)
                 .observe(f64::from(tokens));
         }
-        if local {
-            let computed = usage.prompt.saturating_sub(usage.cached);
-            for (kind, tokens) in [("reused", usage.cached), ("computed", computed)] {
-                self.prefill_tokens
-                    .get_or_create(&KindLabel { kind })
-                    .inc_by(tokens.into());
-            }
+    }
+
+    /// Counts what became of the prompt's tokens, where the engine had them.
+    fn prefill(&self, record: &RequestRecord, usage: chat::Usage) {
+        let count = |kind, tokens: u32| {
+            let kind = self.prefill_tokens.get_or_create(&KindLabel { kind });
+            kind.inc_by(tokens.into());
+        };
+        if record.shared.is_some() {
+            count("shared", usage.prompt);
+        } else if record.queued.is_some() {
+            count("reused", usage.cached);
+            count("computed", usage.prompt.saturating_sub(usage.cached));
         }
     }
 

@@ -37,7 +37,7 @@ fn refused(server: &Server, id: &str) {
 }
 
 /// Waits until the log holds this many records of a query.
-fn logged(server: &Server, query: &str, count: usize) -> Vec<Value> {
+pub(crate) fn logged(server: &Server, query: &str, count: usize) -> Vec<Value> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let (status, body) = get(&server.admin, &format!("/api/log?{query}"), "");

@@ -14,6 +14,7 @@ mod log;
 mod open_webui;
 mod serve;
 mod server;
+mod shared;
 mod tasks;
 
 use std::{

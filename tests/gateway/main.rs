@@ -18,4 +18,5 @@ mod process;
 mod relay;
 mod reload;
 mod service;
+mod shared;
 mod upstream_faults;

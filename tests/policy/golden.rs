@@ -56,6 +56,7 @@ fn decision(text: &mut String, decision: &Decision) {
         max_tokens,
         queue,
         answer,
+        cache,
         deny,
     } = decision;
     assert_eq!(*deny, None);
@@ -84,6 +85,9 @@ fn decision(text: &mut String, decision: &Decision) {
     )
     .unwrap();
     writeln!(text, "answer   {}", serde_json::to_string(answer).unwrap()).unwrap();
+    if let Some(cache) = cache {
+        writeln!(text, "shared   {:?} by {}", cache.ttl, cache.by).unwrap();
+    }
 }
 
 /// What was changed, by which rule. Lines are left out: they move with every comment.

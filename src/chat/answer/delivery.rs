@@ -29,6 +29,14 @@ pub struct AnswerNotes {
     pub blank: bool,
 }
 
+impl AnswerNotes {
+    /// Whether nothing that the model said was of use.
+    #[must_use]
+    pub fn is_makeshift(&self) -> bool {
+        self.blank || matches!(self.json, Some(JsonNote::Fallback | JsonNote::Hopeless))
+    }
+}
+
 /// How much was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Dropped {

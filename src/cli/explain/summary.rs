@@ -75,7 +75,18 @@ impl Page {
             "fallback",
             &or_none(fallback.as_deref().unwrap_or_default()),
         )?;
-        self.answer(explanation)
+        self.answer(explanation)?;
+        match &decision.cache {
+            Some(cache) => {
+                let by = rule(&cache.by, origin(Stage::Answer, &cache.by));
+                let how_long = match cache.ttl.is_zero() {
+                    true => "while it is being made".to_owned(),
+                    false => format!("while it is being made and {:?} longer", cache.ttl),
+                };
+                self.row("shared", &format!("{how_long}, by {by}"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn model(&mut self, explanation: &Explanation) -> fmt::Result {

@@ -9,7 +9,7 @@ use crate::{
         self, ToolChoice,
         answer::{AnswerOptions, Think, Thinking},
     },
-    engine::{Job, ModelCard, Origin, Prompt, QueueClass, Run},
+    engine::{Job, ModelCard, Origin, Prompt, QueueClass},
     gateway::{decide::Decided, exchange::Exchange, route::Call},
     policy::{Class, Decision},
 };
@@ -149,11 +149,10 @@ impl Manner {
         }
     }
 
-    /// How to read the answer of this run; `None` where there is no run.
-    pub(super) fn answer_options(&self, run: Option<&Run>, id: &str) -> AnswerOptions {
-        let opened = run.is_some_and(|run| run.thinking_opened) && self.call == Call::Chat;
+    /// How to read the answer; `opened` where its prompt ends inside a think block.
+    pub(super) fn answer_options(&self, opened: bool, id: &str) -> AnswerOptions {
         AnswerOptions {
-            thinking: if opened {
+            thinking: if opened && self.call == Call::Chat {
                 Thinking::Opened
             } else {
                 self.options.thinking

@@ -3,6 +3,8 @@
 mod asked;
 mod embed;
 mod pieces;
+mod shared;
+mod source;
 mod sse;
 
 use tokio::time::{self, MissedTickBehavior};
@@ -10,13 +12,16 @@ use tokio::time::{self, MissedTickBehavior};
 use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, now, route::Call};
 use crate::{
     chat::{Event, FinishReason, Usage, answer::Answer},
-    engine::{EngineError, ModelCard, Progress, Run},
+    engine::{EngineError, Job, ModelCard, Progress, Prompt},
     policy::Set,
     wire::openai,
 };
 use asked::Manner;
 pub(super) use embed::embed;
 use pieces::{End, News, Pieces};
+use shared::Same;
+pub(super) use shared::{SharedAnswers, Sharing};
+use source::Source;
 use sse::{EventStream, StatusLine};
 
 /// Characters to a token that are reckoned with where the usual number has proved wrong, as with scripts that a
@@ -33,21 +38,24 @@ pub(super) async fn answer(
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
     let (submitted, manner) = submit(gateway, card, decided, set, exchange).await?;
-    let options = manner.answer_options(submitted.as_ref().ok(), &exchange.id);
+    let opened = submitted.as_ref().is_ok_and(Source::thinking_opened);
+    let options = manner.answer_options(opened, &exchange.id);
     match submitted {
-        Ok(run) => {
+        Ok(source) => {
+            let (prompt_tokens, sharing) = (source.prompt_tokens(), source.sharing());
             exchange
                 .record
-                .show(|ticket| ticket.admitted(run.prompt_tokens));
-            let pieces = Pieces::new(options, run.prompt_tokens);
+                .show(|ticket| ticket.admitted(prompt_tokens));
+            exchange.record.shared(sharing);
+            let pieces = Pieces::new(options, prompt_tokens, sharing.is_some());
             if manner.stream {
-                stream(gateway, &manner, run, pieces, exchange).await
+                stream(gateway, &manner, source, pieces, exchange).await
             } else {
-                collect(&manner, run, pieces, exchange).await
+                collect(&manner, source, pieces, exchange).await
             }
         }
         Err(error) => {
-            let mut pieces = Pieces::new(options, 0);
+            let mut pieces = Pieces::new(options, 0, false);
             let failed = Some(Progress::Failed(error));
             match pieces.take(failed, &mut exchange.record)? {
                 News::End(end) if manner.stream => {
@@ -77,6 +85,7 @@ pub(super) async fn without_model(
         reason: FinishReason::Stop,
         usage: Usage::default(),
         timings: None,
+        is_useful: false,
     };
     if manner.stream {
         let mut events = EventStream::new(&manner, exchange);
@@ -94,12 +103,12 @@ async fn submit(
     mut decided: Decided,
     set: &Set,
     exchange: &mut Exchange,
-) -> Result<(Result<Run, EngineError>, Manner), Failure> {
+) -> Result<(Result<Source, EngineError>, Manner), Failure> {
     let mut denser = DENSER.into_iter();
     loop {
         let (job, manner) = asked::job(&decided, card, exchange);
         let submitted = tokio::select! {
-            run = gateway.engine.submit(job) => run,
+            source = source(gateway, card, &decided, job, exchange) => source,
             gone = exchange.client_gone() => return Err(gone),
         };
         if let Err(EngineError::ContextLength { .. }) = submitted {
@@ -123,13 +132,41 @@ async fn submit(
     }
 }
 
+/// Where the answer comes from: a run of its own, or one that is shared.
+fn source<'a>(
+    gateway: &'a Gateway,
+    card: &ModelCard,
+    decided: &Decided,
+    job: Job,
+    exchange: &Exchange,
+) -> impl Future<Output = Result<Source, EngineError>> + use<'a> {
+    let decision = &decided.decision;
+    let shared = match (&decision.cache, &job.prompt) {
+        (Some(cache), Prompt::Chat(sent)) => {
+            let who = (exchange.record.key.as_deref(), &job.origin);
+            let same = Same::new(exchange.generation, &card.id, who, decision, sent);
+            same.key().map(|key| (key, cache.ttl))
+        }
+        _ => None,
+    };
+    async move {
+        match shared {
+            Some((key, ttl)) => {
+                let follower = gateway.shared.follow(key, ttl, &gateway.engine, job);
+                Source::follow(follower).await
+            }
+            None => gateway.engine.submit(job).await.map(Source::Own),
+        }
+    }
+}
+
 /// Sends an answer piece by piece.
 ///
 /// The header waits for the first piece or the first heartbeat, so that what fails early has its own status.
 async fn stream(
     gateway: &Gateway,
     manner: &Manner,
-    mut run: Run,
+    mut source: Source,
     mut pieces: Pieces,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
@@ -145,7 +182,7 @@ async fn stream(
         tokio::select! {
             biased;
             gone = exchange.client_gone() => return Err(gone),
-            progress = run.progress.recv() => {
+            progress = source.next() => {
                 let mut next = Some(progress);
                 // What has come meanwhile leaves in the same write.
                 while let (Some(progress), None) = (next.take(), &end) {
@@ -156,7 +193,7 @@ async fn stream(
                         Ok(News::End(how)) => end = Some(Ok(how)),
                         Err(failure) => end = Some(Err(failure)),
                     }
-                    next = run.progress.try_recv().ok().map(Some);
+                    next = source.try_next().map(Some);
                 }
                 events.add(pieces.events(&mut exchange.record));
             }
@@ -185,7 +222,7 @@ async fn stream(
         }
     };
     // Ends the run where a stop string ended the answer.
-    drop(run);
+    source.settle(end.is_useful);
     end_stream(manner, events, &end, exchange).await
 }
 
@@ -203,7 +240,7 @@ async fn end_stream(
 /// Sends an answer as a whole.
 async fn collect(
     manner: &Manner,
-    mut run: Run,
+    mut source: Source,
     mut pieces: Pieces,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
@@ -212,7 +249,7 @@ async fn collect(
         let progress = tokio::select! {
             biased;
             gone = exchange.client_gone() => return Err(gone),
-            progress = run.progress.recv() => progress,
+            progress = source.next() => progress,
         };
         let news = pieces.take(progress, &mut exchange.record)?;
         answer.extend(pieces.events(&mut exchange.record));
@@ -220,7 +257,7 @@ async fn collect(
             break end;
         }
     };
-    drop(run);
+    source.settle(end.is_useful);
     respond(manner, answer, &end, exchange).await
 }
 

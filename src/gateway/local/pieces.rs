@@ -25,6 +25,8 @@ pub(super) struct Pieces {
     /// Tokens of the prompt that the KV cache holds.
     cached: u32,
     generated: u32,
+    /// Whether the engine works for another request that asks the same, so that this one costs nothing.
+    is_shared: bool,
     /// What to answer where the engine gives the job up.
     fallback: Option<Arc<str>>,
     /// Whether the answer is one piece of JSON.
@@ -51,10 +53,12 @@ pub(super) struct End {
     pub(super) usage: Usage,
     /// Known of runs that came to their own end.
     pub(super) timings: Option<Timings>,
+    /// Whether it is the model's own answer, complete and of use.
+    pub(super) is_useful: bool,
 }
 
 impl Pieces {
-    pub(super) fn new(options: AnswerOptions, prompt_tokens: u32) -> Self {
+    pub(super) fn new(options: AnswerOptions, prompt_tokens: u32, is_shared: bool) -> Self {
         Self {
             fallback: options.fallback.clone(),
             is_json: options.json.is_some(),
@@ -63,6 +67,7 @@ impl Pieces {
             prompt_tokens,
             cached: 0,
             generated: 0,
+            is_shared,
             told: false,
         }
     }
@@ -101,10 +106,15 @@ impl Pieces {
                 self.assembler.push(&text, tokens, &mut self.events);
                 record.usage = Some(self.usage());
                 if self.assembler.stopped() {
-                    Ok(self.end(FinishReason::Stop, self.usage(), None, record))
+                    let usage = self.usage();
+                    Ok(News::End(self.end(FinishReason::Stop, usage, None, record)))
                 } else {
                     Ok(News::Text)
                 }
+            }
+            Some(Progress::Done(completion)) if self.is_shared => {
+                let usage = self.usage();
+                Ok(News::End(self.end(completion.finish, usage, None, record)))
             }
             Some(Progress::Done(completion)) => {
                 let span = Span::current();
@@ -119,7 +129,8 @@ impl Pieces {
                     prefill: completion.prefill,
                     decode: completion.decode,
                 };
-                Ok(self.end(completion.finish, usage, Some(timings), record))
+                let end = self.end(completion.finish, usage, Some(timings), record);
+                Ok(News::End(end))
             }
             Some(Progress::Failed(error @ EngineError::Withdrawn { .. })) => self
                 .without_the_engine(record)
@@ -155,7 +166,10 @@ impl Pieces {
     fn without_the_engine(&mut self, record: &mut Record) -> Option<News> {
         let fallback = self.fallback.clone()?;
         if self.is_json {
-            return Some(self.end(FinishReason::Stop, self.usage(), None, record));
+            return Some(News::End(End {
+                is_useful: false,
+                ..self.end(FinishReason::Stop, self.usage(), None, record)
+            }));
         }
         if self.told {
             return None;
@@ -166,6 +180,7 @@ impl Pieces {
             reason: FinishReason::Stop,
             usage: self.usage(),
             timings: None,
+            is_useful: false,
         }))
     }
 
@@ -175,20 +190,28 @@ impl Pieces {
         usage: Usage,
         timings: Option<Timings>,
         record: &mut Record,
-    ) -> News {
+    ) -> End {
         let reason = self.assembler.finish(reason, &mut self.events);
         record.usage = Some(usage);
         record.finish = Some(reason);
         record.notes = self.assembler.notes();
-        News::End(End {
+        End {
             reason,
             usage,
             timings,
-        })
+            is_useful: !record.notes.is_makeshift(),
+        }
     }
 
     /// What has been used so far, for answers that are cut short.
     fn usage(&self) -> Usage {
+        if self.is_shared {
+            return Usage {
+                prompt: self.prompt_tokens,
+                cached: self.prompt_tokens,
+                ..Usage::default()
+            };
+        }
         Usage {
             prompt: self.prompt_tokens,
             cached: self.cached,
@@ -222,7 +245,7 @@ mod tests {
     #[test]
     fn text_that_comes_in_one_go_is_one_event() {
         let mut record = Record::default();
-        let mut pieces = Pieces::new(AnswerOptions::default(), 1);
+        let mut pieces = Pieces::new(AnswerOptions::default(), 1, false);
         for text in ["One", " go", "."] {
             let piece = Progress::Piece {
                 text: text.to_owned(),

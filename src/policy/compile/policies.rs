@@ -13,10 +13,11 @@ use super::{
 };
 use crate::{
     policy::{
-        ByClass, ClassGlob, Excess, History, ModelSettings, Origin, Queue, ToolLimits,
+        ByClass, Cache, Class, ClassGlob, Excess, History, ModelSettings, Origin, Queue,
+        ToolLimits,
         fallback::Fallback,
         file::{
-            policies::{FALLBACK, MODEL, QUEUE, ROUTE},
+            policies::{CACHE, FALLBACK, MODEL, QUEUE, ROUTE},
             table::{Table, unknown_class},
         },
         matching::Glob,
@@ -33,6 +34,7 @@ pub(super) fn compile(items: &[Item<'_>], compiler: &mut Compiler<'_>) -> Polici
     };
     let mut queues = Vec::new();
     let mut fallbacks = Vec::new();
+    let mut caches = Vec::new();
     for item in items {
         match item.kind {
             "route" => policies.routes.extend(compiler.route(item)),
@@ -43,6 +45,7 @@ pub(super) fn compile(items: &[Item<'_>], compiler: &mut Compiler<'_>) -> Polici
             )),
             "queue" => queues.extend(compiler.queue(item)),
             "fallback" => fallbacks.extend(compiler.fallback(item)),
+            "cache" => caches.extend(compiler.cache(item)),
             _ => {}
         }
     }
@@ -50,6 +53,7 @@ pub(super) fn compile(items: &[Item<'_>], compiler: &mut Compiler<'_>) -> Polici
     compiler.ties(&policies.models, items);
     policies.queues = compiler.by_class("queue", queues);
     policies.fallbacks = compiler.by_class("fallback", fallbacks);
+    policies.caches = compiler.by_class("cache", caches);
     policies
 }
 
@@ -270,6 +274,30 @@ impl Compiler<'_> {
                 answer: table.text("answer")?.into(),
                 instead: table.bool("instead").unwrap_or(false),
             },
+        })
+    }
+
+    fn cache(&mut self, item: &Item<'_>) -> Option<ForClasses<(Cache, Origin)>> {
+        let table = item.check(&[CACHE], self.problems);
+        if table.text("mode") == Some("off") {
+            return None;
+        }
+        let on = table.classes("on");
+        if on.iter().any(|glob| glob.matches(Class::Chat)) {
+            self.error(
+                Problem::error("P025", "answers to chats are never shared")
+                    .at(Some(table.place("on")), "")
+                    .help("who asks again wants another answer; name tasks, such as \"task/*\""),
+            );
+        }
+        let cache = Cache {
+            by: item.id.as_str().into(),
+            ttl: table.duration("ttl")?,
+        };
+        Some(ForClasses {
+            on,
+            span: item.id_span.clone(),
+            value: (cache, item.origin.clone()),
         })
     }
 

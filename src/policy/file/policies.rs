@@ -50,6 +50,11 @@ pub const POLICIES: &[Key] = &[
         "Answers of last resort; the most particular `on` wins.",
     ),
     Key::optional(
+        "cache",
+        Kind::Tables(CACHE),
+        "Tasks that share an answer where they ask the same; the most particular `on` wins.",
+    ),
+    Key::optional(
         "change",
         Kind::Tables(CHANGE),
         "Changes a table of an earlier file.",
@@ -279,6 +284,18 @@ pub(crate) const FALLBACK: &[Key] = &[
         "instead",
         Kind::Bool,
         "Whether the answer is given at once, without asking the model; default false.",
+    ),
+    SWITCH,
+    REPLACE,
+];
+
+pub(crate) const CACHE: &[Key] = &[
+    Key::required("id", Kind::Text, "A name for traces and [[change]]."),
+    Key::required("on", Kind::Classes, "The tasks it is for; never a chat."),
+    Key::required(
+        "ttl",
+        Kind::Duration,
+        "How long an answer is given again to whoever asks the same. `0s`: only while it is being made.",
     ),
     SWITCH,
     REPLACE,

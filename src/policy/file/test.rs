@@ -60,6 +60,11 @@ const EXPECT: &[Key] = &[
     Key::optional("queue", Kind::Text, "The queue class."),
     Key::optional("fallback", Kind::Text, "The answer of last resort."),
     Key::optional(
+        "cache",
+        Kind::Text,
+        "The rule that lets its answer be shared.",
+    ),
+    Key::optional(
         "think",
         Kind::Choice(&["reasoning", "drop", "inline"]),
         "Where thinking goes.",

@@ -311,3 +311,30 @@ fn a_refused_request_is_not_rewritten() {
     assert_eq!((&*deny.by, deny.message.as_str()), ("short", "Too long."));
     assert_eq!(outcome.request, None);
 }
+
+#[test]
+fn answers_are_shared_where_a_policy_says_so() {
+    let policies = "[[cache]]\nid = \"all\"\non = [\"task/*\"]\nttl = \"0s\"\n\
+        [[cache]]\nid = \"query\"\non = [\"task/query_generation\"]\nttl = \"2s\"\n";
+    let set = set(
+        "[[classify]]\nid = \"header\"\nheaders = [\"x-task\"]\n",
+        policies,
+    );
+    let cache = |task: &str| {
+        let request = request(&hello());
+        let outcome = decide(&set, &request, &[("x-task", task)], &Facts::example());
+        let steps = outcome.trace.steps.into_iter();
+        let traced = steps.filter(|step| step.stage == Stage::Answer).count();
+        let cache = outcome.decision.cache;
+        (
+            cache.map(|cache| (cache.by.to_string(), cache.ttl.as_secs())),
+            traced,
+        )
+    };
+    assert_eq!(
+        cache("query_generation"),
+        (Some(("query".to_owned(), 2)), 1)
+    );
+    assert_eq!(cache("title_generation"), (Some(("all".to_owned(), 0)), 1));
+    assert_eq!(cache(""), (None, 0));
+}

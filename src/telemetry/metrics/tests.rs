@@ -24,6 +24,7 @@ fn record(model: &str) -> RequestRecord<'_> {
             completion: 40,
             reasoning: 0,
         }),
+        shared: None,
     }
 }
 
@@ -63,6 +64,24 @@ fn unknown_models_share_one_label() {
         "{text}"
     );
     assert!(!text.contains("made-up"));
+}
+
+#[test]
+fn a_shared_answer_is_no_work_of_the_npu() {
+    let metrics = metrics();
+    metrics.request(&RequestRecord {
+        shared: Some("joined"),
+        ..record("x")
+    });
+    let text = metrics.encode().unwrap();
+    for line in [
+        r#"rkgate_shared_answers_total{class="chat",how="joined"} 1"#,
+        r#"rkgate_prefill_tokens_total{kind="shared"} 100"#,
+    ] {
+        assert!(text.lines().any(|l| l == line), "missing {line} in\n{text}");
+    }
+    assert!(!text.contains("rkgate_queue_seconds_count{"));
+    assert!(!text.contains(r#"kind="computed""#));
 }
 
 #[test]
