@@ -14,7 +14,7 @@ use super::{
     Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, Period, Policy,
     PromptLog, Telemetry, Upstream,
     file::{self, At, Kind},
-    read, unreadable,
+    preload, read, unreadable,
 };
 use crate::problem::{Problem, Sources};
 
@@ -146,13 +146,16 @@ impl Checker<'_> {
                 }))
             }
         };
+        let models_dir = self.path(&engine.models_dir);
+        let preload = preload::check(&engine.preload, &models_dir, &library, self.problems);
         Engine {
             library,
             abi: engine.abi,
-            models_dir: self.path(&engine.models_dir),
+            models_dir,
             memory_budget: engine.memory_budget,
             queue_limit: engine.queue_limit,
             idle_unload: engine.idle_unload.0,
+            preload,
             stall_timeout: self.positive(&engine.stall_timeout),
         }
     }

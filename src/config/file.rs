@@ -115,8 +115,10 @@ pub(super) struct Engine {
     pub(super) memory_budget: Budget,
     /// Requests that may wait for the NPU; more are refused with status 429.
     pub(super) queue_limit: usize,
-    /// A model is unloaded after this time without a request; `0s` keeps it.
+    /// A model is unloaded after this time without a request, unless its `model.toml` says otherwise; `0s` keeps it.
     pub(super) idle_unload: Period,
+    /// Models to load at start, in this order, as far as the memory budget has room.
+    pub(super) preload: Vec<At<String>>,
     /// Longest time between two tokens before the engine is taken for hung.
     pub(super) stall_timeout: At<Period>,
 }
@@ -130,6 +132,7 @@ impl Default for Engine {
             memory_budget: Budget::Auto,
             queue_limit: 256,
             idle_unload: Period::seconds(600),
+            preload: Vec::new(),
             stall_timeout: Period::seconds(30).into(),
         }
     }

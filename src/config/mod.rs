@@ -4,6 +4,7 @@
 mod check;
 mod file;
 mod keys;
+mod preload;
 mod read;
 mod units;
 
@@ -77,6 +78,8 @@ pub struct Engine {
     pub queue_limit: usize,
     /// A model is unloaded after this time without a request; zero keeps it.
     pub idle_unload: Duration,
+    /// Models to load at start.
+    pub preload: Vec<String>,
     /// Longest time between two tokens.
     pub stall_timeout: Duration,
 }

@@ -63,7 +63,7 @@ fn obey(
                 model,
                 domain,
                 unload,
-                ..
+                job,
             },
             pending,
         ) => {
@@ -71,7 +71,7 @@ fn obey(
                 pending.news.mention(Progress::Loading);
             }
             tasks.spawn(async move {
-                let load = AssertUnwindSafe(scheduler.load(model, domain, &unload));
+                let load = AssertUnwindSafe(scheduler.load(model, domain, &unload, job.is_none()));
                 let result = load
                     .catch_unwind()
                     .await

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    EngineError, library,
+    EngineError, ModelKind, library,
     protocol::Load,
     schedule::{Domain, ModelIndex},
     scheduler::{ATTEMPTS, Scheduler},
@@ -17,12 +17,13 @@ const SLOWEST_LOAD: u64 = 30_000_000;
 const LOAD_MARGIN: Duration = Duration::from_secs(60);
 
 impl Scheduler {
-    /// Unloads models and loads another. The bytes that it takes.
+    /// Unloads models and loads another, and warms it up where no job waits that would do so. The bytes that it takes.
     pub(super) async fn load(
         &self,
         model: ModelIndex,
         domain: Domain,
         unload: &[ModelIndex],
+        warm_up: bool,
     ) -> Result<u64, String> {
         let slot = self.slot(model).ok_or("there is no such model")?;
         // No job may hold it yet, and its worker is not to be taken for an idle one.
@@ -51,7 +52,7 @@ impl Scheduler {
             if worker.placement().is_some() {
                 return Ok(memory);
             }
-            match self.load_into(&worker, slot, domain).await {
+            match self.load_into(&worker, slot, domain, warm_up).await {
                 Ok(()) => return Ok(memory),
                 // The context was a guess, and now the limit is known.
                 Err(LoadFailure {
@@ -107,6 +108,7 @@ impl Scheduler {
         worker: &Worker,
         slot: &Slot,
         domain: Domain,
+        warm_up: bool,
     ) -> Result<(), LoadFailure> {
         let card = &slot.card;
         let memory = card.expected_memory();
@@ -116,6 +118,7 @@ impl Scheduler {
             embed_flash: card.manifest.embed_flash.unwrap_or(true),
             cpu_mask: card.manifest.cpu_mask.or_else(library::cpu_mask),
             sampling: card.sampling(card.thinking),
+            warm_up: warm_up && card.kind == ModelKind::Text,
         };
         let began = Instant::now();
         let timeout = LOAD_MARGIN + Duration::from_secs(card.file_size.max(memory) / SLOWEST_LOAD);

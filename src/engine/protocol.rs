@@ -95,6 +95,8 @@ pub(super) struct Load {
     pub(super) cpu_mask: Option<u32>,
     /// In force for every run where the runtime fixes sampling at load.
     pub(super) sampling: Values,
+    /// Whether to run one token, so that the first job finds done what the runtime does once.
+    pub(super) warm_up: bool,
 }
 
 /// From a worker to the gateway.

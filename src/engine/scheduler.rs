@@ -60,10 +60,12 @@ impl Scheduler {
         library: Option<PathBuf>,
     ) -> (Self, Orders) {
         let budget = library::memory_budget(settings.memory_budget, library.is_none());
+        let preload = preload(&settings, &catalog, budget);
         let models = catalog.models().iter().map(|card| ModelTable {
             memory: card.expected_memory(),
             domain: card.manifest.domain,
             pinned: card.manifest.pin,
+            preload: preload.iter().position(|id| *id == card.id),
         });
         let (queue, orders) = Queue::new(models.collect(), settings.queue_limit, budget);
         let cards = || catalog.models().iter();
@@ -219,16 +221,22 @@ impl Scheduler {
 
     /// Unloads what has been idle for too long, for ever.
     pub(super) async fn unload_idle(self: Arc<Self>) {
-        let limit = self.settings.idle_unload;
-        if limit.is_zero() {
+        let limit_of = |slot: &Slot| {
+            let own = slot.card.manifest.idle_unload;
+            let limit = own.map_or(self.settings.idle_unload, |own| own.0);
+            (!limit.is_zero()).then_some(limit)
+        };
+        let Some(shortest) = self.slots.iter().filter_map(|slot| limit_of(slot)).min() else {
             return;
-        }
+        };
         loop {
             // Late by a tenth of the limit at most.
-            tokio::time::sleep((limit / 10).max(Duration::from_millis(10))).await;
+            tokio::time::sleep((shortest / 10).max(Duration::from_millis(10))).await;
             for (index, slot) in self.slots.iter().enumerate() {
-                let idle = slot.idle_since();
-                if slot.alive().is_none() || idle.is_none_or(|since| since.elapsed() < limit) {
+                let idle = slot.idle_since().zip(limit_of(slot));
+                if slot.alive().is_none()
+                    || idle.is_none_or(|(since, limit)| since.elapsed() < limit)
+                {
                     continue;
                 }
                 if slot.loaded().is_none() {
@@ -242,6 +250,29 @@ impl Scheduler {
             }
         }
     }
+}
+
+/// The ids of the models to load at the start, with a word on those for which there will be no room.
+fn preload<'a>(settings: &EngineSettings, catalog: &'a Catalog, budget: u64) -> Vec<&'a str> {
+    let mut rest = budget;
+    let mut ids = Vec::new();
+    for name in &settings.preload {
+        match catalog.find(name) {
+            Some(card) if card.expected_memory() <= rest || ids.is_empty() => {
+                rest = rest.saturating_sub(card.expected_memory());
+                ids.push(card.id.as_str());
+            }
+            Some(card) => tracing::warn!(
+                model = card.id,
+                "not loaded at the start: the memory budget has no room for it beside the models before it"
+            ),
+            None => tracing::warn!(
+                model = name,
+                "not loaded at the start: there is no such model"
+            ),
+        }
+    }
+    ids
 }
 
 /// Whether a task is likely to be over before the grace for its chat is.

@@ -19,8 +19,10 @@ pub struct EngineSettings {
     pub memory_budget: MemoryBudget,
     /// Jobs that may wait for the NPU; more are refused.
     pub queue_limit: usize,
-    /// A model is unloaded after this time without a job; zero keeps it for ever.
+    /// A model is unloaded after this time without a job, unless its manifest says otherwise; zero keeps it for ever.
     pub idle_unload: Duration,
+    /// Models to load at the start, in this order and as far as there is room; by any name of the catalogue.
+    pub preload: Vec<String>,
     /// Longest time between two tokens of an answer before its worker is taken for hung.
     pub stall_timeout: Duration,
     /// Longest time without a sign of life from a worker.
@@ -42,6 +44,7 @@ impl Default for EngineSettings {
             memory_budget: MemoryBudget::Auto,
             queue_limit: 256,
             idle_unload: Duration::from_secs(600),
+            preload: Vec::new(),
             stall_timeout: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(15),
             worker_command: Vec::new(),

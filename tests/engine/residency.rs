@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use rkgate::engine::{Engine, settings::MemoryBudget};
+use rkgate::engine::{
+    Engine, EngineError,
+    settings::{AbiOverride, MemoryBudget},
+};
 
 use crate::bench::{Bench, chat, run, until};
 
@@ -83,6 +86,53 @@ async fn a_pinned_model_is_there_from_the_start_and_stays() {
     until("unloading", || engine.status().workers.len() == 1).await;
     assert_eq!(resident(&engine), ["minicpm4-0.5b"]);
     assert_eq!(engine.status().counters.loads, 2);
+}
+
+#[tokio::test]
+async fn a_model_says_itself_how_long_it_stays() {
+    let bench = Bench::new().with(|settings| settings.idle_unload = Duration::from_millis(200));
+    for (model, stays) in [("minicpm4-0.5b", "1h"), ("qwen3-1.7b", "0s")] {
+        let manifest = bench.model_dir(model).join("model.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap_or_default();
+        std::fs::write(&manifest, format!("idle_unload = \"{stays}\"\n{text}")).unwrap();
+    }
+    let engine = bench.start();
+    for model in ["minicpm4-0.5b", "qwen3-1.7b", "qwen3-0.6b"] {
+        use_model(&engine, model).await;
+    }
+    until("unloading", || engine.status().workers.len() == 2).await;
+    assert_eq!(resident(&engine), ["minicpm4-0.5b", "qwen3-1.7b"]);
+}
+
+#[tokio::test]
+async fn what_is_preloaded_answers_at_once_and_nothing_is_left_of_the_warm_up() {
+    let names = ["Qwen3-1.7B", "minicpm4-0.5b", "nobody"].map(str::to_owned);
+    for abi in [AbiOverride::V1_2_1, AbiOverride::V1_3_0] {
+        let bench = Bench::new().abi(abi);
+        let bench = bench.with(|settings| settings.preload = names.to_vec());
+        let engine = bench.start();
+        until("preloading", || resident(&engine).len() == 2).await;
+        assert_eq!(resident(&engine), ["minicpm4-0.5b", "qwen3-1.7b"]);
+        let answer = run(&engine, chat("qwen3-1.7b", &["Hello"])).await;
+        assert_eq!((answer.loading, answer.completion().usage.cached), (0, 0));
+        let again = run(&engine, chat("qwen3-1.7b", &["Hello"])).await;
+        assert_eq!(again.text, answer.text);
+        let counters = engine.status().counters;
+        assert_eq!((counters.loads, counters.mispredicted), (2, 0), "{abi:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_waits_for_is_warmed_up() {
+    // The runtime dies of its first token.
+    let bench = Bench::new().fault("crash");
+    let bench = bench.with(|settings| settings.preload = vec!["qwen3-0.6b".to_owned()]);
+    let engine = bench.start();
+    let failures = || engine.status().counters.load_failures;
+    until("the crash of the warm-up", || failures() == 1).await;
+    let answer = run(&engine, chat("qwen3-0.6b", &["Hello"])).await;
+    assert!(matches!(answer.error(), EngineError::Worker { .. }));
+    assert_eq!(failures(), 1, "for a job a load is a load and no more");
 }
 
 #[tokio::test]

@@ -31,6 +31,7 @@ pub(in crate::cli) fn engine(config: &config::Engine) -> EngineSettings {
         },
         queue_limit: config.queue_limit,
         idle_unload: config.idle_unload,
+        preload: config.preload.clone(),
         stall_timeout: config.stall_timeout,
         ..EngineSettings::default()
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::ModelKind;
-use crate::{chat, engine::sampling::Values};
+use crate::{chat, config::Period, engine::sampling::Values};
 
 /// The contents of `model.toml`. Every key is optional.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -42,6 +42,8 @@ pub struct Manifest {
     /// Load the model at start and keep it: idleness does not unload it, and it goes last when room is needed.
     #[serde(default)]
     pub pin: bool,
+    /// In place of `engine.idle_unload` for this model; `0s` keeps it.
+    pub idle_unload: Option<Period>,
     /// Leave the embedding table on disk: less memory, a small cost per token. On unless set.
     pub embed_flash: Option<bool>,
     /// Processors that the runtime may use, bit i for CPU i; otherwise the big cores.

@@ -14,6 +14,7 @@
 //! - At its deadline a job's fallback is the answer, whether it waits or runs.
 //! - A task that may have come just before its chat is held back for [`GRACE`], unless it costs that chat nothing.
 //! - A task that only looks ahead to the next question is given up when that comes.
+//! - Models are loaded at the start and pinned ones whenever they are missing, where there is room.
 //! - What people want loaded or unloaded by hand waits for what jobs need, and takes nothing that a job uses.
 
 mod advance;

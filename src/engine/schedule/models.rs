@@ -23,6 +23,8 @@ pub(in crate::engine) struct ModelTable {
     /// Whether it is pinned from the start: loaded without being asked for, where there is room, and last to go when
     /// room is needed.
     pub(in crate::engine) pinned: bool,
+    /// Its turn among the models that are loaded once at the start, where there is room.
+    pub(in crate::engine) preload: Option<usize>,
 }
 
 /// How a model gets room.
@@ -51,6 +53,8 @@ struct Model {
     table: ModelTable,
     pinned: bool,
     state: State,
+    /// Its turn to be loaded at the start, until that is done or there is no room.
+    preload: Option<usize>,
     /// Number of the wish of a person to have it loaded, until that is done.
     wish: Option<u64>,
     /// Whether the last attempt to load it has failed.
@@ -77,6 +81,7 @@ impl Models {
     pub(super) fn new(tables: Vec<ModelTable>, budget: u64) -> Self {
         let models = tables.into_iter().map(|table| Model {
             pinned: table.pinned,
+            preload: table.preload,
             table,
             state: State::Absent,
             wish: None,
@@ -185,18 +190,41 @@ impl Models {
         wished.into_iter().map(|(_, model)| model).collect()
     }
 
-    /// A model that is to be there and is not, and the domain in which it has room now.
-    pub(super) fn missing(&self) -> Option<(ModelIndex, Domain)> {
+    /// A model that is to be there and is not, and the domain in which it has room now: first those to be loaded at the
+    /// start, which have one chance, then what is pinned.
+    pub(super) fn missing(&mut self) -> Option<(ModelIndex, Domain)> {
+        while let Some(index) = self.next_preload() {
+            if let Some(model) = self.models.get_mut(index.0) {
+                model.preload = None;
+            }
+            if let Some(domain) = self.free_place(index) {
+                return Some((index, domain));
+            }
+        }
         (0..self.models.len()).map(ModelIndex).find_map(|index| {
             let model = self.models.get(index.0)?;
             if !model.pinned || model.given_up || !matches!(model.state, State::Absent) {
                 return None;
             }
-            match self.room(index, None) {
-                Room::Free { domain, unload } if unload.is_empty() => Some((index, domain)),
-                Room::Free { .. } | Room::Busy => None,
-            }
+            Some((index, self.free_place(index)?))
         })
+    }
+
+    fn next_preload(&self) -> Option<ModelIndex> {
+        let models = self.models.iter().enumerate();
+        models
+            .filter(|(_, model)| matches!(model.state, State::Absent))
+            .filter_map(|(index, model)| Some((model.preload?, ModelIndex(index))))
+            .min()
+            .map(|(_, index)| index)
+    }
+
+    /// The domain in which a model has room without any other being unloaded.
+    fn free_place(&self, model: ModelIndex) -> Option<Domain> {
+        match self.room(model, None) {
+            Room::Free { domain, unload } if unload.is_empty() => Some(domain),
+            Room::Free { .. } | Room::Busy => None,
+        }
     }
 
     /// The model cannot be loaded; it is not tried again before a job asks for it.

@@ -25,6 +25,9 @@ use crate::engine::{
     sampling::Values,
 };
 
+/// What is read to warm up; every vocabulary has it.
+const WARMING_TOKEN: i32 = 1;
+
 /// What the running thread is asked to do.
 #[derive(Debug)]
 pub(super) enum Order {
@@ -134,13 +137,17 @@ impl Runner {
             abi: runtime.abi().to_string(),
             per_run_sampling: runtime.capabilities().per_run_sampling,
         };
-        self.session = Some(Session {
+        let mut session = Session {
             runtime,
             options,
             model: Some(model),
             aborted: false,
             spoilt_by_aborts: false,
-        });
+        };
+        if load.warm_up {
+            session.warm_up();
+        }
+        self.session = Some(session);
         Ok(loaded)
     }
 
@@ -234,6 +241,29 @@ impl Runner {
 }
 
 impl Session {
+    /// Runs one token and forgets it. What fails here will fail for the first job too, which has somebody to tell.
+    fn warm_up(&mut self) {
+        let Some(model) = &mut self.model else {
+            return;
+        };
+        let limited = model.capabilities().per_run_sampling;
+        let options = RunOptions {
+            max_new_tokens: limited.then_some(NonZeroU32::MIN),
+            ..RunOptions::default()
+        };
+        let abort = options.abort.clone();
+        let run = model.run(Input::Tokens(&[WARMING_TOKEN]), &options, &mut |_| {
+            if !limited {
+                abort.abort();
+            }
+        });
+        if let Err(error) = run {
+            note(&format!("W rkgate: the warm-up has failed: {error}"));
+        }
+        // Where emptying it fails, the first job finds less than it reads, and no more.
+        let _ = model.clear_kv_cache(false);
+    }
+
     /// What this runtime, loaded with these options, stops at by itself.
     fn habits(&self) -> Habits {
         Habits {

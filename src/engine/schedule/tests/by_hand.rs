@@ -148,6 +148,25 @@ fn a_wish_that_fails_is_not_tried_again() {
 }
 
 #[test]
+fn preloaded_models_come_in_their_order_once_and_where_there_is_room() {
+    let [first, second, third] = [1, 2, 0].map(|turn| ModelTable {
+        memory: GB,
+        preload: Some(turn),
+        ..ModelTable::default()
+    });
+    let mut schedule = Schedule::new(vec![first, second, third], 4, 2 * GB);
+    schedule.tick(Time::ZERO);
+    assert_eq!(loads(&mut schedule), [(THIRD, vec![])]);
+    schedule.loaded(THIRD, GB, Time::ZERO);
+    assert_eq!(loads(&mut schedule), [(BIG, vec![])]);
+    schedule.loaded(BIG, GB, Time::ZERO);
+    assert_eq!(loads(&mut schedule), []);
+    schedule.unload(BIG, Time::ZERO).unwrap();
+    schedule.unloaded(BIG, Time::ZERO);
+    assert_eq!(loads(&mut schedule), [], "the start is over");
+}
+
+#[test]
 fn a_pinned_model_is_loaded_when_nobody_asks_and_where_there_is_room() {
     let pinned = ModelTable {
         memory: GB,
