@@ -138,6 +138,13 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
             report.without_content
         )?;
     }
+    for (class, count) in &report.not_conversations {
+        let class = harmless(class);
+        writeln!(
+            out,
+            "{count} of class {class} were left out: no rule changes them"
+        )?;
+    }
     for (what, count) in [
         ("class", report.class),
         ("model", report.model),

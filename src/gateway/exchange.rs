@@ -88,10 +88,11 @@ impl Exchange {
 
     /// What the request is for, as answers, logs and metrics tell it.
     pub(super) fn purpose(&self) -> &'static str {
-        match self.record.call {
-            // Rules speak of conversations only.
-            Some(Call::Embeddings) => "embeddings",
-            Some(Call::Chat | Call::Completion) | None => self.class.as_str(),
+        match (self.record.call, self.class) {
+            // Rules speak of conversations only; a text to go on with may be a task to them.
+            (Some(Call::Embeddings), _) => "embeddings",
+            (Some(Call::Completion), Class::Chat) => "text_completion",
+            (_, class) => class.as_str(),
         }
     }
 

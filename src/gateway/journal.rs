@@ -11,7 +11,7 @@ use pingora_http::ResponseHeader;
 use super::{decide::Decided, in_force::Settled, local::Sharing};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
-    policy::{Class, Redaction, Stage, Step, StepOutcome},
+    policy::{Redaction, Stage, Step, StepOutcome},
     promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
 };
 
@@ -48,7 +48,7 @@ struct Reply {
 /// How a request ended.
 #[derive(Debug)]
 pub(super) struct Ended<'a> {
-    pub(super) class: Class,
+    pub(super) class: &'static str,
     pub(super) model: Option<&'a str>,
     pub(super) provider: &'a str,
     pub(super) generation: u64,
@@ -212,7 +212,7 @@ impl Journal {
         };
         log.send(Entry {
             record: Record {
-                class: ended.class.as_str().into(),
+                class: ended.class.into(),
                 model: ended.model.unwrap_or_default().into(),
                 provider: ended.provider.to_owned(),
                 profile: ended.settled.and_then(|settled| settled.profile.clone()),

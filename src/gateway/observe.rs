@@ -165,7 +165,7 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
     }
     if let Some(journal) = record.journal.take() {
         journal.end(Ended {
-            class: exchange.class,
+            class,
             model: exchange.model.as_deref(),
             provider: record.provider(),
             generation: exchange.generation,

@@ -133,6 +133,43 @@ fn a_chat_is_kept_and_shown_in_every_form() {
 }
 
 #[test]
+fn what_is_no_chat_is_not_called_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    let calls = [
+        (
+            "embeddings",
+            json!({"model": "qwen3-embedding-0.6b", "input": "Hi"}),
+        ),
+        (
+            "completions",
+            json!({"model": "qwen3-0.6b", "prompt": "Once", "max_tokens": 4}),
+        ),
+    ];
+    for ((path, body), class) in calls.iter().zip(["embeddings", "text_completion"]) {
+        let head = format!("POST /v1/{path} HTTP/1.1\r\nContent-Type: application/json");
+        let (status, head, answer) = call(&server.api, &head, &body.to_string());
+        assert_eq!(status, 200, "{answer}");
+        let header = format!("x-rkgate-class: {class}");
+        assert!(head.to_ascii_lowercase().contains(&header), "{head}");
+        logged(&server, &format!("class={class}"), 1);
+        let requests = format!("rkgate_requests_total{{class=\"{class}\"");
+        assert!((metric(&server.admin, &requests) - 1.0).abs() < 0.1);
+    }
+    let (_, chats) = get(&server.admin, "/api/log?class=chat", "");
+    let chats: Value = serde_json::from_str(&chats).unwrap();
+    assert_eq!(chats["records"], json!([]));
+    let told = rkgate(dir.path(), &["replay"]);
+    let told = text(&told.stdout);
+    assert!(told.starts_with("0 requests, 0 change\n"), "{told}");
+    assert!(
+        told.contains("1 of class embeddings were left out"),
+        "{told}"
+    );
+    assert!(!told.contains("without content"), "{told}");
+}
+
+#[test]
 fn what_fails_is_kept_as_far_as_it_was_read() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["serve"], &[FAST]);

@@ -432,7 +432,7 @@ async fn a_text_to_go_on_with_keeps_its_words_and_gets_the_profile() {
     run.piece(" <think> there").await;
     run.send(done()).await;
     let answer = client.answer().await;
-    assert_eq!(answer.header("x-rkgate-class"), Some("chat"));
+    assert_eq!(answer.header("x-rkgate-class"), Some("text_completion"));
     assert_eq!(answer.json()["choices"][0]["text"], " <think> there");
 }
 

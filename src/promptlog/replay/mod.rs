@@ -5,7 +5,7 @@
 
 mod prefill;
 
-use std::{num::NonZero, ops::ControlFlow, sync::Arc, thread};
+use std::{collections::BTreeMap, num::NonZero, ops::ControlFlow, sync::Arc, thread};
 
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     chat::Request,
-    policy::{Facts, Headers, Input, ModelFact, Outcome, Set},
+    policy::{Class, Facts, Headers, Input, ModelFact, Outcome, Set},
 };
 use prefill::{Caches, Prompt};
 
@@ -43,6 +43,8 @@ pub struct Report {
     pub requests: usize,
     /// Requests without content, which nobody can decide about again.
     pub without_content: usize,
+    /// Requests that are no conversations, so that rules change nothing of them, by their class.
+    pub not_conversations: BTreeMap<String, usize>,
     /// Requests of which anything changes.
     pub changed: usize,
     /// Requests whose class changes.
@@ -133,6 +135,12 @@ impl Replay<'_> {
                 return ControlFlow::Break(());
             };
             left = more;
+            // No rule knows these names.
+            if Class::parse(&record.class).is_none() {
+                let count = &mut tally.report.not_conversations;
+                *count.entry(record.class.into_owned()).or_default() += 1;
+                return ControlFlow::Continue(());
+            }
             match record.content {
                 Some(content) => chunk.push((id, content)),
                 None => tally.report.without_content += 1,

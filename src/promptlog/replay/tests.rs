@@ -63,6 +63,22 @@ fn log() -> Log {
 }
 
 #[test]
+fn what_is_no_conversation_is_not_taken_for_one() {
+    let log = log();
+    let mut store = log.store(LIMITS);
+    let mut text = chat(NOW, "", "and so on");
+    text.class = "text_completion".into();
+    let mut vectors = chat(NOW, "", "");
+    (vectors.class, vectors.content) = ("embeddings".into(), None);
+    store.write([&text, &vectors].into_iter()).unwrap();
+    let report = replay(&log, &set(""), 100);
+    assert_eq!((report.requests, report.without_content), (3, 1));
+    let others: Vec<_> = report.not_conversations.into_iter().collect();
+    let one = |class: &str| (class.to_owned(), 1);
+    assert_eq!(others, [one("embeddings"), one("text_completion")]);
+}
+
+#[test]
 fn the_same_set_changes_nothing_and_a_growing_chat_is_read_once() {
     let report = replay(&log(), &set(""), 100);
     assert_eq!(
