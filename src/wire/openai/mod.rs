@@ -15,9 +15,11 @@ mod raw;
 mod reader;
 mod reply;
 mod request;
+mod special;
 mod stream;
 mod think_switch;
 mod tools;
+mod unescape;
 mod upstream_answer;
 mod usage;
 

@@ -124,7 +124,7 @@ fn write_content(
         {
             return json::write(out, &());
         }
-        Content::Text(text) => return json::write(out, text),
+        Content::Text(text) => return json::write_text(out, text),
         Content::Parts(parts) => parts,
     };
     let originals = original.and_then(raw::elements).unwrap_or_default();
