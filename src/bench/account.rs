@@ -40,6 +40,8 @@ pub struct Sums {
     pub computed_for_chats: u64,
     /// Prompt tokens that the KV cache held.
     pub reused: u64,
+    /// Of these, those that came from a prompt cache file.
+    pub loaded: u64,
     /// How long questions waited while tasks had the NPU.
     pub behind_tasks: Duration,
     /// Requests without an answer.
@@ -122,6 +124,7 @@ impl Play {
                 .sum(),
             computed_for_chats: chats.iter().map(|chat| u64::from(chat.computed)).sum(),
             reused: self.turns.iter().map(|turn| u64::from(turn.cached)).sum(),
+            loaded: self.turns.iter().map(|turn| u64::from(turn.loaded)).sum(),
             behind_tasks: chats.iter().map(|chat| chat.behind_tasks).sum(),
             failed: self
                 .requests
@@ -198,6 +201,7 @@ pub(super) mod tests {
             ended: Duration::from_secs(ended),
             prompt,
             cached,
+            loaded: 0,
             completion: 10,
             prefill: Duration::from_secs(1),
             decode: Duration::from_secs(ended - began - 1),

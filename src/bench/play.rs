@@ -87,6 +87,8 @@ pub struct Turn {
     pub prompt: u32,
     /// Of these, tokens that the KV cache held.
     pub cached: u32,
+    /// Of these, tokens that came from a prompt cache file.
+    pub loaded: u32,
     /// Tokens generated.
     pub completion: u32,
     /// Time spent on the prompt.
@@ -112,6 +114,7 @@ impl Turn {
             model: report.model,
             prompt: report.prompt,
             cached: report.cached,
+            loaded: report.loaded,
             completion: report.completion,
             prefill: report.prefill,
             decode: report.decode,

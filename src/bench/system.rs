@@ -23,7 +23,10 @@ use super::{
     player::Player,
 };
 use crate::{
-    engine::{Engine, EngineSettings, TurnReport, settings::Library},
+    engine::{
+        Engine, EngineSettings, TurnReport,
+        settings::{Library, PromptCacheSettings},
+    },
     gateway::{BoundAddress, Gateway, Listener, LocalEngine, Upstreams},
     policy::live::Live,
     telemetry::{Metrics, board::Board},
@@ -97,6 +100,20 @@ impl System {
                 library: Library::Sim,
                 worker_env: env,
                 turns: Some(report),
+                // Files of simulated models have no place among real ones.
+                prompt_cache: match rules {
+                    Rules::Configured => {
+                        setup
+                            .engine
+                            .prompt_cache
+                            .clone()
+                            .map(|cache| PromptCacheSettings {
+                                dir: board.path().join("prompt-cache"),
+                                ..cache
+                            })
+                    }
+                    Rules::Naive => None,
+                },
                 ..setup.engine.clone()
             },
             Handle::current(),

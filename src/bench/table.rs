@@ -11,7 +11,7 @@ use super::{
 type SumOf = fn(&Sums) -> String;
 
 /// What is told of a play in sum.
-pub const SUMS: [(&str, SumOf); 9] = [
+pub const SUMS: [(&str, SumOf); 10] = [
     ("NPU busy", |sums| seconds(sums.busy)),
     ("of this, decoding the answers", |sums| {
         seconds(sums.answering)
@@ -22,6 +22,9 @@ pub const SUMS: [(&str, SumOf); 9] = [
         sums.computed_for_chats.to_string()
     }),
     ("prompt tokens reused", |sums| sums.reused.to_string()),
+    ("of these, from prompt cache files", |sums| {
+        sums.loaded.to_string()
+    }),
     ("questions waited for tasks", |sums| {
         seconds(sums.behind_tasks)
     }),

@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, Period, Policy,
-    PromptLog, Telemetry, Upstream,
+    PromptCache, PromptLog, Telemetry, Upstream,
     file::{self, At, Kind},
     preload, read, unreadable,
 };
@@ -156,6 +156,10 @@ impl Checker<'_> {
             queue_limit: engine.queue_limit,
             idle_unload: engine.idle_unload.0,
             preload,
+            prompt_cache: engine.prompt_cache.as_ref().map(|cache| PromptCache {
+                dir: self.path(&cache.dir),
+                max_size: cache.max_size.0,
+            }),
             stall_timeout: self.positive(&engine.stall_timeout),
         }
     }

@@ -119,6 +119,9 @@ pub(super) struct Engine {
     pub(super) idle_unload: Period,
     /// Models to load at start, in this order, as far as the memory budget has room.
     pub(super) preload: Vec<At<String>>,
+    /// Keep long beginnings of prompts in files, to load them where they are driven out of the KV cache; without it none
+    /// are kept, as they are large and wear out SD cards.
+    pub(super) prompt_cache: Option<PromptCache>,
     /// Longest time between two tokens before the engine is taken for hung.
     pub(super) stall_timeout: At<Period>,
 }
@@ -133,9 +136,20 @@ impl Default for Engine {
             queue_limit: 256,
             idle_unload: Period::seconds(600),
             preload: Vec::new(),
+            prompt_cache: None,
             stall_timeout: Period::seconds(30).into(),
         }
     }
+}
+
+/// Files of long beginnings of prompts.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PromptCache {
+    /// Directory of the files.
+    pub(super) dir: At<PathBuf>,
+    /// How large the files may grow together; about 115 MB per 1000 tokens of a model of 1.7 billion parameters.
+    pub(super) max_size: ByteSize,
 }
 
 /// A binary interface of librkllmrt, named after the runtime version that brought it.

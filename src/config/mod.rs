@@ -80,8 +80,19 @@ pub struct Engine {
     pub idle_unload: Duration,
     /// Models to load at start.
     pub preload: Vec<String>,
+    /// Where long beginnings of prompts are kept in files, if they are.
+    pub prompt_cache: Option<PromptCache>,
     /// Longest time between two tokens.
     pub stall_timeout: Duration,
+}
+
+/// Files of long beginnings of prompts.
+#[derive(Debug, Clone)]
+pub struct PromptCache {
+    /// Directory of the files.
+    pub dir: PathBuf,
+    /// Bytes of all files together.
+    pub max_size: u64,
 }
 
 /// The runtime library.

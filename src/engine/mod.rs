@@ -174,6 +174,8 @@ pub struct TurnReport {
     pub prompt: u32,
     /// Of these, tokens that the KV cache held.
     pub cached: u32,
+    /// Of these, tokens that came from a prompt cache file.
+    pub loaded: u32,
     /// Tokens generated in this turn.
     pub completion: u32,
     /// Whether the gateway stopped it. The times below are then the clock's.

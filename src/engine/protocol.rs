@@ -65,6 +65,21 @@ pub(super) struct Start {
     /// The runtime library; `None` is the built-in simulator.
     pub(super) library: Option<PathBuf>,
     pub(super) abi: Option<WireAbi>,
+    /// Where to keep what prompts begin with, if that is wanted and the model is known to allow it.
+    pub(super) prompt_cache: Option<PromptCache>,
+}
+
+/// The prompt cache files of a model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct PromptCache {
+    /// Directory of the files of all models.
+    pub(super) dir: PathBuf,
+    /// Bytes of all files together.
+    pub(super) max_size: u64,
+    /// Bytes of keys and values.
+    pub(super) bytes_per_token: u64,
+    /// Tokens per second to be expected of reading.
+    pub(super) prefill: f64,
 }
 
 /// A binary interface of the runtime.
@@ -171,6 +186,10 @@ pub(super) struct Finished {
     pub(super) cached: u32,
     /// Tokens of the prompt that were expected in the KV cache.
     pub(super) predicted: u32,
+    /// Of the tokens that were in the KV cache, those that came from a prompt cache file.
+    pub(super) loaded: u32,
+    /// Whether the run has saved a prompt cache file.
+    pub(super) saved: bool,
     /// Generated tokens, the end token included.
     pub(super) completion: u32,
     pub(super) prefill_ms: f32,

@@ -23,6 +23,8 @@ pub struct EngineSettings {
     pub idle_unload: Duration,
     /// Models to load at the start, in this order and as far as there is room; by any name of the catalogue.
     pub preload: Vec<String>,
+    /// Where long beginnings of prompts are kept in files; `None` keeps none.
+    pub prompt_cache: Option<PromptCacheSettings>,
     /// Longest time between two tokens of an answer before its worker is taken for hung.
     pub stall_timeout: Duration,
     /// Longest time without a sign of life from a worker.
@@ -45,6 +47,7 @@ impl Default for EngineSettings {
             queue_limit: 256,
             idle_unload: Duration::from_secs(600),
             preload: Vec::new(),
+            prompt_cache: None,
             stall_timeout: Duration::from_secs(30),
             heartbeat_timeout: Duration::from_secs(15),
             worker_command: Vec::new(),
@@ -52,6 +55,15 @@ impl Default for EngineSettings {
             turns: None,
         }
     }
+}
+
+/// Where long beginnings of prompts are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptCacheSettings {
+    /// Directory of the files; made if it is not there.
+    pub dir: PathBuf,
+    /// Bytes of all files together.
+    pub max_size: u64,
 }
 
 /// Which runtime library the workers load.

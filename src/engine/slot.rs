@@ -10,9 +10,9 @@ use std::{
 };
 
 use super::{
-    EngineError, EngineSettings, ModelCard,
-    protocol::{Start, WireAbi},
-    settings::AbiOverride,
+    EngineError, EngineSettings, ModelCard, ModelKind,
+    protocol::{PromptCache, Start, WireAbi},
+    settings::{AbiOverride, PromptCacheSettings},
     supervisor::{Placement, Worker},
 };
 
@@ -88,10 +88,25 @@ impl Slot {
             ends: self.card.manifest.eos.clone(),
             library: library.cloned(),
             abi: settings.abi.map(wire_abi),
+            prompt_cache: self.prompt_cache(settings),
         };
         let worker = Arc::new(Worker::start(settings, &self.card.id, start).await?);
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&worker));
         Ok(worker)
+    }
+
+    /// How the model's prompt caches are kept. The size of its keys and values is known of models with full attention
+    /// only; what linear attention keeps cannot be cut at a prefix.
+    fn prompt_cache(&self, settings: &EngineSettings) -> Option<PromptCache> {
+        let PromptCacheSettings { dir, max_size } = settings.prompt_cache.as_ref()?;
+        let expected = self.card.expectation.as_ref()?;
+        let suits = self.card.kind == ModelKind::Text && expected.memory_per_token > 0;
+        suits.then(|| PromptCache {
+            dir: dir.clone(),
+            max_size: *max_size,
+            bytes_per_token: expected.memory_per_token,
+            prefill: expected.prefill,
+        })
     }
 
     /// The worker, if there is one and it answers.
@@ -145,5 +160,42 @@ fn wire_abi(abi: AbiOverride) -> WireAbi {
         AbiOverride::V1_2_0 => WireAbi::V1_2_0,
         AbiOverride::V1_2_1 => WireAbi::V1_2_1,
         AbiOverride::V1_3_0 => WireAbi::V1_3_0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::engine::catalog::Catalog;
+
+    #[test]
+    fn only_models_with_full_attention_have_prompt_caches() {
+        let dir = tempfile::tempdir().unwrap();
+        let models = [
+            "Qwen3-1.7B-w8a8-rk3588",
+            "Qwen3.5-2B-w8a8-rk3588",
+            "RWKV7-1.5B-w8a8-rk3588",
+            "Qwen3-Embedding-0.6B-w8a8-rk3588",
+        ];
+        for model in models {
+            std::fs::write(dir.path().join(format!("{model}.rkllm")), "").unwrap();
+        }
+        let settings = EngineSettings {
+            prompt_cache: Some(PromptCacheSettings {
+                dir: dir.path().to_owned(),
+                max_size: 1,
+            }),
+            ..EngineSettings::default()
+        };
+        let cards = Catalog::scan(dir.path()).models().to_vec();
+        assert_eq!(cards.len(), models.len());
+        let slots = cards.into_iter().map(Slot::new);
+        let having: Vec<String> = slots
+            .filter(|slot| slot.prompt_cache(&settings).is_some())
+            .map(|slot| slot.card.family.clone())
+            .collect();
+        assert_eq!(having, ["Qwen3"]);
     }
 }

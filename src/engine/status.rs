@@ -125,6 +125,12 @@ pub struct Counters {
     pub prompt_tokens: u64,
     /// Of these, tokens found in the KV cache.
     pub cached_tokens: u64,
+    /// Of these, tokens that came from a prompt cache file.
+    pub loaded_tokens: u64,
+    /// Prompts for which a prompt cache file was loaded.
+    pub prefixes_loaded: u64,
+    /// Prompt cache files saved.
+    pub prefixes_saved: u64,
     /// Generated tokens.
     pub completion_tokens: u64,
     /// Runs in which the KV cache held something else than expected.
@@ -155,6 +161,9 @@ pub(super) struct Counting {
     pub(super) preempted: AtomicU64,
     pub(super) prompt_tokens: AtomicU64,
     pub(super) cached_tokens: AtomicU64,
+    pub(super) loaded_tokens: AtomicU64,
+    pub(super) prefixes_loaded: AtomicU64,
+    pub(super) prefixes_saved: AtomicU64,
     pub(super) completion_tokens: AtomicU64,
     pub(super) mispredicted: AtomicU64,
     pub(super) misses: [(AtomicU64, AtomicU64); Miss::ALL.len()],
@@ -190,6 +199,9 @@ impl Counting {
             preempted: read(&self.preempted),
             prompt_tokens: read(&self.prompt_tokens),
             cached_tokens: read(&self.cached_tokens),
+            loaded_tokens: read(&self.loaded_tokens),
+            prefixes_loaded: read(&self.prefixes_loaded),
+            prefixes_saved: read(&self.prefixes_saved),
             completion_tokens: read(&self.completion_tokens),
             mispredicted: read(&self.mispredicted),
             misses: self.misses.each_ref().map(|(prompts, tokens)| MissCount {

@@ -157,6 +157,7 @@ impl Scheduler {
                 ended: Instant::now(),
                 prompt: finished.prompt,
                 cached: finished.cached,
+                loaded: finished.loaded,
                 completion: finished.completion,
                 stopped: finished.reason == End::Aborted,
                 prefill: time(finished.prefill_ms),
@@ -189,6 +190,9 @@ impl Scheduler {
         let counting = &self.counting;
         add(&counting.prompt_tokens, finished.prompt.into());
         add(&counting.cached_tokens, finished.cached.into());
+        add(&counting.loaded_tokens, finished.loaded.into());
+        add(&counting.prefixes_loaded, u64::from(finished.loaded > 0));
+        add(&counting.prefixes_saved, u64::from(finished.saved));
         add(&counting.completion_tokens, finished.completion.into());
         add(&counting.prefill_us, (finished.prefill_ms * 1e3) as u64);
         add(&counting.decode_us, (finished.decode_ms * 1e3) as u64);

@@ -71,6 +71,21 @@ impl Collector for Watched {
                 counters.withdrawn,
             ),
             (
+                "rkgate_prompt_cache_saves",
+                "Prompt cache files saved",
+                counters.prefixes_saved,
+            ),
+            (
+                "rkgate_prompt_cache_loads",
+                "Prompts for which a prompt cache file was loaded",
+                counters.prefixes_loaded,
+            ),
+            (
+                "rkgate_prompt_cache_tokens",
+                "Reused tokens of prompts that came from a prompt cache file and not from the KV cache",
+                counters.loaded_tokens,
+            ),
+            (
                 "rkgate_kv_mispredicted",
                 "Runs that found something else in the KV cache than expected",
                 counters.mispredicted,

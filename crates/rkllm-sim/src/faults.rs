@@ -38,6 +38,8 @@ pub(crate) struct Faults {
     pub(crate) repetition: bool,
     /// Nothing in the cache is used for the next prompt.
     pub(crate) no_reuse: bool,
+    /// Prompt caches are not saved, as of a model with linear attention.
+    pub(crate) no_prompt_cache: bool,
 }
 
 /// A fault setting that makes no sense.
@@ -125,6 +127,7 @@ impl Faults {
             "think_anyway" => self.think_anyway = flag()?,
             "repetition" => self.repetition = flag()?,
             "no_reuse" => self.no_reuse = flag()?,
+            "no_prompt_cache" => self.no_prompt_cache = flag()?,
             _ => return Err(FaultError::Unknown(name.to_owned())),
         }
         Ok(())

@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::{
     Family,
     faults::{FaultError, Faults},
+    prompt_cache::Owner,
     timing::{self, Rates},
 };
 
@@ -50,6 +51,9 @@ pub(crate) struct Header {
     pub(crate) size_bytes: u64,
     /// Peak memory of a process that runs the model, in megabytes.
     pub(crate) memory_mb: f32,
+    /// Bytes of keys and values per token, for the size of prompt cache files.
+    #[serde(default)]
+    pub(crate) kv_bytes: u64,
     benchmark: Benchmark,
     #[serde(default)]
     fault: BTreeMap<String, toml::Value>,
@@ -80,6 +84,14 @@ pub(crate) enum ModelFileError {
 }
 
 impl ModelFile {
+    /// Whose prompt cache files it reads and writes.
+    pub(crate) fn owner(&self) -> Owner<'_> {
+        Owner {
+            name: &self.header.name,
+            kv_bytes: self.header.kv_bytes,
+        }
+    }
+
     pub(crate) fn read(path: &Path) -> Result<Self, ModelFileError> {
         let bytes = fs::read(path).map_err(|error| ModelFileError::Open {
             path: path.display().to_string(),

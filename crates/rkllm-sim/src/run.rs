@@ -1,18 +1,23 @@
 //! One run: reading the prompt, playing the answer token by token, ending.
 
-use std::{path::PathBuf, sync::atomic::Ordering};
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::Ordering,
+};
 
 use rkllm::abi::{Abi, LLMCallState};
 
 use crate::{
     Sampling,
     input::Input,
+    kv::Kv,
     npu::Pace,
     perf::Perf,
     prompt_cache,
     script::{self, Script},
     session::{Failed, Session, State},
     settings::Settings,
+    timing,
 };
 
 mod decode;
@@ -250,21 +255,31 @@ impl Session {
             }
         }
         if let (Some(path), Some(kv)) = (&answer.save_cache, state.kv.first()) {
-            match prompt_cache::save(path, &self.model.header.name, kv) {
-                Ok(()) => self
-                    .console
-                    .info(format_args!("saved prompt cache to {}", path.display())),
-                Err(error) => {
-                    self.console.error(format_args!(
-                        "failed to save prompt cache to {}: {error}",
-                        path.display()
-                    ));
-                }
-            }
+            self.save_cache(path, kv);
         }
         self.print_table(state, answer.perf);
         let _ = sink.deliver(LLMCallState::FINISH, &[], answer.perf);
         Ok(())
+    }
+
+    /// A cache that cannot be saved does not fail the run.
+    fn save_cache(&self, path: &Path, kv: &Kv) {
+        if self.faults.no_prompt_cache {
+            self.console
+                .warn("The qwen35 model does not support saving prompt cache!");
+            return;
+        }
+        match prompt_cache::save(path, self.model.owner(), kv) {
+            Ok(size) => {
+                self.npu.pass(timing::file_ms(size, self.faults.cold_load));
+                self.console
+                    .info(format_args!("saved prompt cache to {}", path.display()));
+            }
+            Err(error) => self.console.error(format_args!(
+                "failed to save prompt cache to {}: {error}",
+                path.display()
+            )),
+        }
     }
 
     fn print_table(&self, state: &mut State, perf: Perf) {

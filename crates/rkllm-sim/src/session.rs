@@ -22,6 +22,7 @@ use crate::{
     run::Answer,
     settings::Settings,
     template::{Template, Tools},
+    timing,
     vocabulary::Vocabulary,
 };
 
@@ -167,10 +168,11 @@ impl Session {
         }
         self.console
             .info(format_args!("load prompt cache from '{}'", path.display()));
-        let kv = prompt_cache::load(path, &self.model.header.name).map_err(|error| {
+        let (kv, size) = prompt_cache::load(path, self.model.owner()).map_err(|error| {
             self.console.error(error);
             Failed
         })?;
+        self.npu.pass(timing::file_ms(size, self.faults.cold_load));
         self.console.info(format_args!(
             "loaded a prompt cache with prompt size of {} tokens",
             kv.tokens.len()

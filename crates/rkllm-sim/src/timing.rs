@@ -74,8 +74,13 @@ pub(crate) fn rates(platform: &str, model: &str, params: &str, dtype: &str) -> O
 
 /// Time to load a model file: a fixed part plus reading it, from the page cache or from cold flash storage.
 pub(crate) fn load_ms(size_bytes: u64, cold: bool) -> f64 {
+    400.0 + file_ms(size_bytes, cold)
+}
+
+/// Time to read or write so much of a file, in the page cache or on cold flash storage.
+pub(crate) fn file_ms(bytes: u64, cold: bool) -> f64 {
     let bytes_per_ms = if cold { 0.4e6 } else { 1.5e6 };
-    400.0 + size_bytes as f64 / bytes_per_ms
+    bytes as f64 / bytes_per_ms
 }
 
 #[cfg(test)]

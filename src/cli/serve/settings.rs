@@ -4,7 +4,7 @@ use crate::{
     config::{self, Abi, Budget, Config, Library},
     engine::{
         EngineSettings,
-        settings::{self as engine, AbiOverride, MemoryBudget},
+        settings::{self as engine, AbiOverride, MemoryBudget, PromptCacheSettings},
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
     policy::{Platform, live::Origin},
@@ -32,6 +32,13 @@ pub(in crate::cli) fn engine(config: &config::Engine) -> EngineSettings {
         queue_limit: config.queue_limit,
         idle_unload: config.idle_unload,
         preload: config.preload.clone(),
+        prompt_cache: config
+            .prompt_cache
+            .as_ref()
+            .map(|cache| PromptCacheSettings {
+                dir: cache.dir.clone(),
+                max_size: cache.max_size,
+            }),
         stall_timeout: config.stall_timeout,
         ..EngineSettings::default()
     }

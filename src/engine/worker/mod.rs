@@ -9,6 +9,7 @@
 mod escape;
 mod generation;
 mod memory;
+mod prefixes;
 mod prepare;
 mod reader;
 mod runner;
@@ -36,6 +37,7 @@ use super::protocol::{
 };
 use crate::chat;
 use memory::Memory;
+use prefixes::Heads;
 use prepare::Awaited;
 pub use reader::{PieceKind, PromptPiece, PromptReader, ReadPrompt};
 use runner::{Order, Runner};
@@ -86,8 +88,14 @@ enum Ready {
 /// A prompt that stands ready.
 #[derive(Debug)]
 enum ReadyPrompt {
-    /// As ids, with what its answer is to be kept with.
-    Tokens(Vec<u32>, Option<Box<Awaited>>),
+    /// As ids.
+    Tokens {
+        ids: Vec<u32>,
+        /// Tokens at the beginning that other conversations share.
+        head: usize,
+        /// With what its answer is to be kept.
+        awaited: Option<Box<Awaited>>,
+    },
     /// As text for the runtime's own template.
     Text {
         text: String,
@@ -99,7 +107,7 @@ impl Ready {
     /// How much of it the KV cache saves.
     fn reusable(&self, kv: &[u32]) -> u32 {
         match self {
-            Self::Prompt(ReadyPrompt::Tokens(ids, _)) => reusable(kv, ids),
+            Self::Prompt(ReadyPrompt::Tokens { ids, .. }) => reusable(kv, ids),
             // The text's ids are not known, and of a passage every row is computed.
             Self::Prompt(ReadyPrompt::Text { .. }) | Self::Passage(_) => 0,
         }
@@ -327,19 +335,20 @@ fn tokenise(
         });
     }
     shared.send(&FromWorker::Hello);
+    let mut heads = start.prompt_cache.is_some().then(Heads::default);
     while let Ok((job, prompt, answer)) = prompts.recv() {
         // A tokenizer or a template that panics on one prompt must not take the others along.
-        let prepare = || ready(tokenizer.as_ref(), prompt, &shared.memory);
+        let prepare = || ready(tokenizer.as_ref(), prompt, &shared.memory, heads.as_mut());
         let result = catch_unwind(AssertUnwindSafe(prepare))
             .unwrap_or_else(|_| Err("the tokenizer failed on this prompt".to_owned()))
             .map(|(mut ready, thinking_opened)| {
-                if let Ready::Prompt(ReadyPrompt::Tokens(ids, awaited)) = &mut ready {
+                if let Ready::Prompt(ReadyPrompt::Tokens { ids, awaited, .. }) = &mut ready {
                     // The text of its beginning has left; the answer could not be told from its rest.
                     awaited.take_if(|_| !answer.is_empty());
                     ids.extend(answer);
                 }
                 let tokens = match &ready {
-                    Ready::Prompt(ReadyPrompt::Tokens(ids, _)) | Ready::Passage(ids) => {
+                    Ready::Prompt(ReadyPrompt::Tokens { ids, .. }) | Ready::Passage(ids) => {
                         u32::try_from(ids.len()).ok()
                     }
                     Ready::Prompt(ReadyPrompt::Text { .. }) => None,
@@ -361,6 +370,7 @@ fn ready(
     tokenizer: Option<&ModelTokenizer>,
     prompt: WirePrompt,
     memory: &Mutex<Memory>,
+    heads: Option<&mut Heads>,
 ) -> Result<(Ready, bool), String> {
     match (prompt, tokenizer) {
         (WirePrompt::Chat(request), tokenizer) => {
@@ -370,8 +380,15 @@ fn ready(
                 tokenizer.and_then(|both| Some((both, both.template.as_ref()?)))
             {
                 let rendered = prepare::chat(tokenizer, template, &request, &mut lock(memory))?;
-                let ids = ReadyPrompt::Tokens(rendered.ids, rendered.awaited.map(Box::new));
-                Ok((Ready::Prompt(ids), rendered.thinking_opened))
+                let head = heads.map_or(0, |heads| {
+                    heads.length(tokenizer, template, &request, &rendered.ids)
+                });
+                let prompt = ReadyPrompt::Tokens {
+                    ids: rendered.ids,
+                    head,
+                    awaited: rendered.awaited.map(Box::new),
+                };
+                Ok((Ready::Prompt(prompt), rendered.thinking_opened))
             } else {
                 let text = ReadyPrompt::Text {
                     text: prepare::last_user_message(&request)?,
@@ -381,8 +398,12 @@ fn ready(
             }
         }
         (WirePrompt::Text(text), Some(tokenizer)) => {
-            let ids = ReadyPrompt::Tokens(tokenizer.encode_text(&text)?, None);
-            Ok((Ready::Prompt(ids), false))
+            let prompt = ReadyPrompt::Tokens {
+                ids: tokenizer.encode_text(&text)?,
+                head: 0,
+                awaited: None,
+            };
+            Ok((Ready::Prompt(prompt), false))
         }
         (WirePrompt::Embed(passage), Some(tokenizer)) => {
             let ids = prepare::passage(tokenizer, passage)?;

@@ -233,6 +233,31 @@ fn spoken(content: String, tool_calls: Vec<ToolCall>) -> Message {
     }
 }
 
+/// The system messages with which a conversation begins.
+pub(super) fn opening(request: &Request) -> &[Message] {
+    let messages = &request.messages;
+    let system = messages.iter().take_while(|it| it.role == Role::System);
+    messages.get(..system.count()).unwrap_or_default()
+}
+
+/// The ids of another conversation with the same system messages and tools.
+///
+/// # Errors
+/// As [`chat`].
+pub(super) fn beginning(
+    tokenizer: &ModelTokenizer,
+    template: &Template,
+    request: &Request,
+) -> Result<Vec<u32>, String> {
+    let mut messages = opening(request).to_vec();
+    messages.push(Message {
+        role: Role::User,
+        ..spoken("\u{2026}".to_owned(), Vec::new())
+    });
+    let text = render(tokenizer, template, request, &messages, &[], Ending::None)?;
+    tokenizer.encode_prompt(&text)
+}
+
 /// The ids of an answer as the model will have written it behind the prompt of `request`, its end token included: what
 /// the template makes of the answer in a later prompt, without what stood at the end of the earlier one already.
 ///

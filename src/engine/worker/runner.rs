@@ -1,6 +1,7 @@
 //! Loading the model and running it, on a thread of its own.
 
 mod embedding;
+mod prefix;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -18,10 +19,12 @@ use rkllm::{
 use super::{
     Ready, ReadyPrompt, Shared,
     generation::{Generation, Habits, Verdict},
-    lock, note, reusable,
+    lock, note,
+    prefixes::{Prefixes, Saving},
+    reusable,
 };
 use crate::engine::{
-    protocol::{End, Finished, FromWorker, JobId, Load, Loaded, Start, WireAbi},
+    protocol::{End, Finished, FromWorker, JobId, Load, Loaded, PromptCache, Start, WireAbi},
     sampling::Values,
 };
 
@@ -52,6 +55,7 @@ pub(super) struct Runner {
     library: Option<PathBuf>,
     abi: Option<Abi>,
     path: PathBuf,
+    prompt_cache: Option<PromptCache>,
     ends: BTreeSet<u32>,
     special: HashSet<u32>,
     session: Option<Session>,
@@ -68,6 +72,7 @@ struct Session {
     aborted: bool,
     /// Whether an abort has left something else in the KV cache than what was read and said.
     spoilt_by_aborts: bool,
+    prefixes: Option<Prefixes>,
 }
 
 /// A run under way.
@@ -76,6 +81,7 @@ struct Pass<'a> {
     values: Values,
     abort: &'a AbortHandle,
     generation: Generation<'a>,
+    saving: Option<Saving>,
     emit: &'a mut (dyn FnMut(String, u32) + Send),
     first_token: Option<Duration>,
     began: Instant,
@@ -90,7 +96,7 @@ impl Pass<'_> {
     /// The ids of a stopped answer whose text has left; the half of a character would be lost when it goes on.
     fn answer_so_far(&mut self) -> Vec<u32> {
         match self.ready {
-            ReadyPrompt::Tokens(..) if self.was_stopped() => self.generation.take_back(),
+            ReadyPrompt::Tokens { .. } if self.was_stopped() => self.generation.take_back(),
             _ => Vec::new(),
         }
     }
@@ -103,6 +109,7 @@ impl Runner {
             library: start.library.clone(),
             abi: start.abi.map(abi),
             path: start.model.clone(),
+            prompt_cache: start.prompt_cache.clone(),
             ends: BTreeSet::new(),
             special: HashSet::new(),
             session: None,
@@ -143,6 +150,7 @@ impl Runner {
             model: Some(model),
             aborted: false,
             spoilt_by_aborts: false,
+            prefixes: self.prefixes(load.context),
         };
         if load.warm_up {
             session.warm_up();
@@ -184,7 +192,7 @@ impl Runner {
             }
         };
         let awaited = match &mut ready {
-            ReadyPrompt::Tokens(_, awaited) => awaited.take(),
+            ReadyPrompt::Tokens { awaited, .. } => awaited.take(),
             ReadyPrompt::Text { .. } => None,
         };
         let mut said = String::new();
@@ -194,7 +202,13 @@ impl Runner {
             }
             shared.send(&FromWorker::Token { job, text, tokens });
         };
+        let fetched = session.fetch(shared, &ready);
+        let predicted = match &ready {
+            ReadyPrompt::Tokens { ids, .. } => reusable(&lock(&shared.kv), ids),
+            ReadyPrompt::Text { .. } => 0,
+        };
         let mut pass = Pass {
+            saving: session.saving(&ready, predicted),
             ready: &ready,
             values,
             abort,
@@ -202,10 +216,6 @@ impl Runner {
             emit: &mut emit,
             first_token: None,
             began: Instant::now(),
-        };
-        let predicted = match &ready {
-            ReadyPrompt::Tokens(ids, _) => reusable(&lock(&shared.kv), ids),
-            ReadyPrompt::Text { .. } => 0,
         };
         shared.send(&FromWorker::Running {
             job,
@@ -227,11 +237,14 @@ impl Runner {
         }
         let answer = pass.answer_so_far();
         pass.generation.finish(pass.emit);
+        let saved = session.keep(shared, pass.saving.take(), &report);
         let finished = Finished {
             answer,
+            saved,
             reusable: shared.reusable(),
             ..session.finished(&pass, &report, predicted)
         };
+        let finished = session.account(finished, &report, fetched);
         let ids = pass.generation.ids;
         if let Some(awaited) = awaited.filter(|_| !ids.is_empty()) {
             awaited.keep(&said, &ids, ends, &mut lock(&shared.memory));
@@ -303,7 +316,7 @@ impl Session {
         self.aborted = report.is_some_and(|report| report.aborted);
         let mut kv = lock(&shared.kv);
         kv.clear();
-        if let (Some(report), ReadyPrompt::Tokens(ids, _)) = (report, pass.ready) {
+        if let (Some(report), ReadyPrompt::Tokens { ids, .. }) = (report, pass.ready) {
             if let Some(perf) = report
                 .perf
                 .filter(|perf| after_abort && perf.prefill_tokens > 0)
@@ -331,6 +344,7 @@ impl Session {
             values,
             abort,
             generation,
+            saving,
             emit,
             first_token,
             began,
@@ -346,11 +360,12 @@ impl Session {
                 .then_some(NonZeroU32::new(rest))
                 .flatten(),
             abort: abort.clone(),
+            save_prompt_cache: saving.as_ref().map(Saving::path),
             ..RunOptions::default()
         };
         let ids: Vec<i32>;
         let input = match ready {
-            ReadyPrompt::Tokens(prompt, _) => {
+            ReadyPrompt::Tokens { ids: prompt, .. } => {
                 ids = prompt
                     .iter()
                     .chain(&generation.ids)
@@ -393,7 +408,7 @@ impl Session {
     fn may_have_lost_its_end_token(&self, pass: &Pass<'_>, report: &RunReport) -> bool {
         self.runtime.abi() == Abi::V1_3_0
             && !self.options.ignore_eos_token
-            && matches!(pass.ready, ReadyPrompt::Tokens(..))
+            && matches!(pass.ready, ReadyPrompt::Tokens { .. })
             && pass.generation.end.is_none()
             && !report.aborted
     }
@@ -403,7 +418,7 @@ impl Session {
         // After an abort the numbers may be zero.
         let perf = report.perf.filter(|perf| perf.prefill_tokens > 0);
         let prompt = match pass.ready {
-            ReadyPrompt::Tokens(ids, _) => u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            ReadyPrompt::Tokens { ids, .. } => u32::try_from(ids.len()).unwrap_or(u32::MAX),
             ReadyPrompt::Text { .. } => {
                 let held = self
                     .model
@@ -426,6 +441,8 @@ impl Session {
             prompt,
             cached: perf.map_or(predicted, |perf| prompt.saturating_sub(perf.prefill_tokens)),
             predicted,
+            loaded: 0,
+            saved: false,
             completion,
             prefill_ms: prefill.as_secs_f32() * 1e3,
             decode_ms: decode.as_secs_f32() * 1e3,

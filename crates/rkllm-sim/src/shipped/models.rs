@@ -296,6 +296,7 @@ impl Shipped {
              size_bytes = {size_bytes}\n\
              # A short context's peak and the keys and values of the whole context.\n\
              memory_mb = {memory:.1}\n\
+             kv_bytes = {kv_bytes}\n\
              benchmark = {{ model = {model:?}, params = {params:?}, dtype = \"w8a8\" }}\n\
              # end\n",
             name = self.name,
@@ -304,6 +305,7 @@ impl Shipped {
             embedding = self.embedding,
             eos = self.eos,
             size_bytes = self.size_bytes,
+            kv_bytes = self.kv_bytes,
         );
         text
     }

@@ -51,6 +51,8 @@ impl Session {
             prompt: u32::try_from(ids.len()).unwrap_or(u32::MAX),
             cached: 0,
             predicted: 0,
+            loaded: 0,
+            saved: false,
             completion: 0,
             prefill_ms: prefill.as_secs_f32() * 1e3,
             decode_ms: 0.0,
