@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::connection::Socket;
+
+/// Connections that may wait to be accepted: as many as there may be at all by default. Where more come at once, the
+/// system lets some wait for seconds and loses what their clients sent.
+const BACKLOG: u32 = 1024;
 
 /// A socket that accepts clients.
 #[derive(Debug)]
@@ -47,7 +51,13 @@ impl Listener {
     /// # Errors
     /// Where the system refuses, e.g. because the port is taken.
     pub async fn tcp(address: SocketAddr) -> io::Result<Self> {
-        let socket = TcpListener::bind(address).await?;
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let socket = socket.listen(BACKLOG)?;
         let address = BoundAddress::Tcp(socket.local_addr()?);
         Ok(Self {
             socket: ListenerSocket::Tcp(socket),
@@ -143,5 +153,18 @@ mod tests {
             panic!("not TCP")
         };
         assert_ne!(address.port(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_crowd_is_let_in_before_anybody_is_accepted() {
+        let listener = Listener::tcp("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let BoundAddress::Tcp(address) = *listener.address() else {
+            panic!("not TCP")
+        };
+        let crowd = (0..300).map(|_| tokio::net::TcpStream::connect(address));
+        let all = futures::future::try_join_all(crowd);
+        let patience = std::time::Duration::from_secs(10);
+        let connected = tokio::time::timeout(patience, all).await;
+        assert_eq!(connected.unwrap().unwrap().len(), 300);
     }
 }
