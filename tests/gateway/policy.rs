@@ -299,6 +299,17 @@ async fn a_job_that_the_engine_gives_up_is_answered_without_it() {
         "{events:?}"
     );
     assert_eq!(events.last().unwrap(), "[DONE]");
+    // What waited in vain has cost nothing.
+    client.post(CHAT, &emoji, &smile).await;
+    let run = jobs.next().await.accept();
+    run.send(Progress::Failed(withdrawn())).await;
+    let usage = &client.answer().await.json()["usage"];
+    assert_eq!(usage["prompt_tokens"], 0);
+    let metrics = gateway.metrics.encode().unwrap();
+    assert!(
+        !metrics.contains("rkgate_prefill_tokens_total{"),
+        "{metrics}"
+    );
     // A person's chat has no answer of last resort.
     client
         .post(CHAT, &[], said(LARGE, "Hello", json!({})))

@@ -79,7 +79,7 @@ impl Pieces {
         record: &mut Record,
     ) -> Result<News, Failure> {
         if let Some(progress) = &progress {
-            record.show(|ticket| show(progress, ticket));
+            record.show(|ticket| show(progress, self.is_shared, ticket));
         }
         match progress {
             Some(Progress::Queued { ahead: 0, .. }) => {
@@ -165,20 +165,25 @@ impl Pieces {
     /// the fallback. `None` where there is none, or other text has been told.
     fn without_the_engine(&mut self, record: &mut Record) -> Option<News> {
         let fallback = self.fallback.clone()?;
+        // What the NPU has not touched has cost nothing.
+        let usage = match record.queued {
+            Some(_) => self.usage(),
+            None => Usage::default(),
+        };
         if self.is_json {
             return Some(News::End(End {
                 is_useful: false,
-                ..self.end(FinishReason::Stop, self.usage(), None, record)
+                ..self.end(FinishReason::Stop, usage, None, record)
             }));
         }
         if self.told {
             return None;
         }
         self.events = vec![Event::Content(fallback.to_string())];
-        record.usage = Some(self.usage());
+        record.usage = Some(usage);
         Some(News::End(End {
             reason: FinishReason::Stop,
-            usage: self.usage(),
+            usage,
             timings: None,
             is_useful: false,
         }))
@@ -221,8 +226,10 @@ impl Pieces {
     }
 }
 
-fn show(progress: &Progress, ticket: &Ticket) {
+/// Shows where a request is. One that shares an answer never has the NPU.
+fn show(progress: &Progress, is_shared: bool, ticket: &Ticket) {
     match progress {
+        Progress::Started(_) | Progress::Piece { .. } if is_shared => {}
         Progress::Queued { ahead, .. } => ticket.queued(*ahead),
         Progress::Loading => ticket.phase(Phase::Loading),
         Progress::Started(_) => ticket.phase(Phase::Running),
