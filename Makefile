@@ -1,4 +1,4 @@
-.PHONY: run test lint bench schemas console console-check tools
+.PHONY: run test lint bench soak schemas console console-check tools
 
 # What the build needs beside Rust: installed where that is possible without asking, named otherwise.
 tools:
@@ -18,6 +18,10 @@ lint: tools
 bench: tools
 	cargo bench --locked --bench gateway
 	cargo bench --locked --bench promptlog
+
+# Ten minutes of 500 conversations at once: whether memory stays flat and every sum is right.
+soak: tools
+	cargo bench --locked --bench soak
 
 # The JSON Schemas for editors and the reference, from the code that reads the files.
 schemas: tools
