@@ -23,7 +23,7 @@ use std::{
 };
 
 use rkgate::{
-    config,
+    config::{self, LogStore},
     policy::{Facts, Platform, Set, Source, shipped},
     promptlog::{Filter, Limits, PromptLog, Reader, Settings, StoreError, replay::Replay},
 };
@@ -97,7 +97,8 @@ fn set(more: &str) -> Set {
 /// Writes the log as a running gateway does, but as fast as it can.
 fn fill(path: &Path, set: &Arc<Set>, count: usize, now: i64) {
     let log = PromptLog::start(Settings {
-        path: path.to_owned(),
+        place: LogStore::Sqlite(path.to_owned()),
+        instance: None,
         content: config::Content::Full,
         opt_out: true,
         flush: Duration::from_millis(100),
@@ -246,7 +247,7 @@ fn median(path: &Path, run: impl Fn(&mut Reader) -> Result<usize, StoreError>) -
     let mut times: Vec<f64> = (0..5)
         .map(|_| {
             let started = Instant::now();
-            let mut reader = Reader::open(path).unwrap();
+            let mut reader = Reader::open(&LogStore::Sqlite(path.to_owned())).unwrap();
             black_box(run(&mut reader).unwrap());
             started.elapsed().as_secs_f64() * 1e3
         })
@@ -269,7 +270,10 @@ fn replay(path: &Path, now: &Set) {
     };
     let started = Instant::now();
     let report = replay
-        .run(&mut Reader::open(path).unwrap(), |_| {})
+        .run(
+            &mut Reader::open(&LogStore::Sqlite(path.to_owned())).unwrap(),
+            |_| {},
+        )
         .unwrap();
     figure(
         &format!("replay of {} requests, s", report.requests),

@@ -11,8 +11,8 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
 use super::{
-    Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, Period, Policy,
-    PromptCache, PromptLog, Telemetry, Upstream,
+    Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, LogServer, LogStore,
+    Period, Policy, PromptCache, PromptLog, Telemetry, Upstream,
     file::{self, At, Kind},
     preload, read, unreadable,
 };
@@ -225,7 +225,8 @@ impl Checker<'_> {
             api_key: upstream
                 .api_key_env
                 .as_ref()
-                .and_then(|name| self.api_key(name)),
+                .and_then(|name| self.secret(name, "this upstream is called without a key"))
+                .map(ApiKey),
             models: upstream
                 .models
                 .iter()
@@ -263,18 +264,21 @@ impl Checker<'_> {
         None
     }
 
-    fn api_key(&mut self, name: &At<String>) -> Option<ApiKey> {
-        let key = self.env.get(&name.value).filter(|key| !key.is_empty());
-        if key.is_none() {
+    fn secret(&mut self, name: &At<String>, without: &str) -> Option<String> {
+        let secret = self
+            .env
+            .get(&name.value)
+            .filter(|secret| !secret.is_empty());
+        if secret.is_none() {
             self.problems.push(
                 Problem::warning(
                     "C010",
                     format!("the environment variable `{}` is not set", name.value),
                 )
-                .at(name.span.clone(), "this upstream is called without a key"),
+                .at(name.span.clone(), without),
             );
         }
-        key.cloned().map(ApiKey)
+        secret.cloned()
     }
 
     fn log(&mut self, log: &file::PromptLog) -> PromptLog {
@@ -284,13 +288,36 @@ impl Checker<'_> {
             self.problems
                 .push(problem.at(size.span.clone(), "expected 4MiB or more"));
         }
+        let server = log.url.as_ref().and_then(|url| self.log_server(url, log));
         PromptLog {
-            path: self.path(&log.path),
+            instance: server
+                .as_ref()
+                .map(|_| log.instance.clone().unwrap_or_else(host_name)),
+            place: match server {
+                Some(server) => LogStore::Postgres(Box::new(server)),
+                None => LogStore::Sqlite(self.path(&log.path)),
+            },
             content: log.content,
             retention: log.retention.0,
             max_size: size.value.0,
             flush: self.positive(&log.flush),
             allow_opt_out: log.allow_opt_out,
+        }
+    }
+
+    fn log_server(&mut self, url: &At<String>, log: &file::PromptLog) -> Option<LogServer> {
+        let password = log.password_env.as_ref();
+        let password =
+            password.and_then(|name| self.secret(name, "the server is asked without a password"));
+        match LogServer::new(&url.value, password.as_deref()) {
+            Ok(server) => Some(server),
+            Err(error) => {
+                let problem = Problem::error("C003", error.to_string())
+                    .at(url.span.clone(), "expected a server")
+                    .help("for example `postgres://rkgate@10.0.0.2/rkgate?sslmode=require`");
+                self.problems.push(problem);
+                None
+            }
         }
     }
 
@@ -350,6 +377,15 @@ impl Checker<'_> {
             log_format: telemetry.log_format,
             log_file: telemetry.log_file.as_ref().map(|path| self.path(path)),
         }
+    }
+}
+
+/// What the kernel says, or else a name that says as much.
+fn host_name() -> String {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    match name.trim() {
+        "" => "rkgate".to_owned(),
+        name => name.to_owned(),
     }
 }
 

@@ -277,8 +277,15 @@ impl Default for Policy {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PromptLog {
-    /// The log's database.
+    /// The log's database: a file.
     pub(super) path: At<PathBuf>,
+    /// A PostgreSQL server in its place, `postgres://USER@HOST/DATABASE`, which several instances can share;
+    /// `?sslmode=require` encrypts the connection and checks the server's certificate.
+    pub(super) url: Option<At<String>>,
+    /// Name of the environment variable that holds the password for `url`.
+    pub(super) password_env: Option<At<String>>,
+    /// What this instance is called in records on a server; without it the host's name.
+    pub(super) instance: Option<String>,
     /// What is kept of prompts and answers.
     pub(super) content: Content,
     /// How long a record is kept.
@@ -295,6 +302,9 @@ impl Default for PromptLog {
     fn default() -> Self {
         Self {
             path: PathBuf::from("rkgate-log.sqlite").into(),
+            url: None,
+            password_env: None,
+            instance: None,
             content: Content::Full,
             retention: Period::seconds(30 * 86_400),
             max_size: ByteSize(512 << 20).into(),

@@ -4,6 +4,7 @@
 mod check;
 mod file;
 mod keys;
+mod log;
 mod preload;
 mod read;
 mod units;
@@ -20,6 +21,7 @@ use url::Url;
 
 pub use file::{Abi, Content, LogFormat, ThinkSwitch};
 pub use keys::Keys;
+pub use log::{LogServer, LogStore};
 pub use units::{Address, Budget, ByteSize, Malformed, Period};
 
 use crate::problem::{Problem, Report, Sources};
@@ -171,7 +173,9 @@ pub struct Policy {
 #[derive(Debug, Clone)]
 pub struct PromptLog {
     /// The log's database.
-    pub path: PathBuf,
+    pub place: LogStore,
+    /// What this instance is called in records that several write.
+    pub instance: Option<String>,
     /// What is kept of prompts and answers.
     pub content: Content,
     /// How long a record is kept.

@@ -214,7 +214,7 @@ async fn read<T: Send + 'static>(
     read: impl FnOnce(&mut Reader) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     let reading = tokio::task::spawn_blocking(move || {
-        let mut reader = Reader::open(admin.prompt_log.path())?;
+        let mut reader = Reader::open(admin.prompt_log.place())?;
         read(&mut reader)
     });
     reading.await.map_err(|_| Refusal::Internal)?

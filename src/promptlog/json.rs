@@ -86,8 +86,12 @@ fn metadata(id: i64, record: &Record) -> Map<String, Value> {
         },
         "kept": record.kept.as_str(),
     });
-    match fields {
+    let mut fields = match fields {
         Value::Object(fields) => fields,
         _ => Map::new(),
+    };
+    if let Some(instance) = &record.instance {
+        fields.insert("instance".to_owned(), json!(instance));
     }
+    fields
 }

@@ -1,7 +1,6 @@
 //! The way of a record from the gateway to the writer: never waits, and has an end.
 
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         atomic::Ordering,
@@ -18,7 +17,10 @@ use super::{
     status::Board,
     writer::{self, Writer},
 };
-use crate::{config::Content, policy::Redaction};
+use crate::{
+    config::{Content, LogStore},
+    policy::Redaction,
+};
 
 /// Records that may wait for the writer, at a few hundred bytes each.
 const MOST_RECORDS: usize = 8192;
@@ -35,7 +37,9 @@ const FAREWELL: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The database.
-    pub path: PathBuf,
+    pub place: LogStore,
+    /// What this instance of rkgate is called in records, where several share a log.
+    pub instance: Option<String>,
     /// What is kept of prompts and answers.
     pub content: Content,
     /// Whether `x-rkgate-log: off` is obeyed.
@@ -85,7 +89,7 @@ impl PromptLog {
     /// When the system gives no thread.
     pub fn start(settings: Settings) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(MOST_RECORDS);
-        let board = Arc::new(Board::new(settings.path.clone()));
+        let board = Arc::new(Board::new(settings.place.to_string()));
         let (written, _) = broadcast::channel(BEHIND);
         let writer = Writer::new(settings.clone(), receiver, board.clone(), written.clone());
         let writer = writer::start(writer)?;
@@ -147,8 +151,8 @@ impl PromptLog {
 
     /// The database.
     #[must_use]
-    pub fn path(&self) -> &std::path::Path {
-        &self.settings.path
+    pub fn place(&self) -> &LogStore {
+        &self.settings.place
     }
 
     /// Hears of records once they are written.

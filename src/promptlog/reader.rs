@@ -1,21 +1,18 @@
 //! Reading the log, in this process or another.
 
-use std::{collections::HashMap, fmt, ops::ControlFlow, path::Path, sync::Arc, time::Duration};
-
-use rusqlite::{Connection, OptionalExtension, Row, params_from_iter, types::Value};
+use std::{collections::HashMap, fmt, ops::ControlFlow, sync::Arc};
 
 use super::{
-    Filter, Kept, Record, Summary, Timings,
-    query::{Bound, LIVING, Query, fits},
-    store::{self, Detail, NOTHING, Place, Resolver, StoreError, Unpackers},
+    Filter, Record, Summary,
+    query::{Bound, Query},
+    store::{self, COLUMNS, Detail, NOTHING, Numbers, Place, Resolver, Source, StoreError},
 };
-use crate::chat::Usage;
+use crate::config::LogStore;
 
 /// Reads the log. Every call sees what had been written when it began.
 pub struct Reader {
-    connection: Connection,
+    source: Box<dyn Source>,
     words: HashMap<i64, Arc<str>>,
-    unpackers: Unpackers,
     /// Texts of records that others refer to.
     texts: HashMap<i64, Vec<String>>,
 }
@@ -38,21 +35,15 @@ pub struct Page {
 /// Records whose texts are remembered; a long conversation has less.
 const MOST_TEXTS: usize = 4096;
 
-/// The columns of a record, as `row` reads them.
-const COLUMNS: &str = "id, time, class, model, labels, profile, policy, status, finish, kept, prompt_tokens, \
-    cached_tokens, completion_tokens, reasoning_tokens, queued, first_token, total";
-
 impl Reader {
     /// Opens the log.
     ///
     /// # Errors
-    /// When there is no log at this path, or this version cannot read it.
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = store::open_to_read(path)?;
+    /// When there is no log at this place, or this version cannot read it.
+    pub fn open(place: &LogStore) -> Result<Self, StoreError> {
         Ok(Self {
-            connection,
+            source: store::open_to_read(place)?,
             words: HashMap::new(),
-            unpackers: Unpackers::default(),
             texts: HashMap::new(),
         })
     }
@@ -73,8 +64,8 @@ impl Reader {
             Some(limit),
             "DESC",
         )?;
-        let next = (rows.len() == limit).then(|| rows.last().map(|(id, _)| *id));
-        let summaries = rows.into_iter().map(|(id, row)| self.summary(id, row));
+        let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id));
+        let summaries = rows.into_iter().map(|row| self.summary(row));
         Ok(Page {
             records: summaries.collect::<Result<_, _>>()?,
             next: next.flatten(),
@@ -92,7 +83,7 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         let rows = self.rows(filter, Bound::Above(after), Some(limit), "ASC")?;
-        let summaries = rows.into_iter().map(|(id, row)| self.summary(id, row));
+        let summaries = rows.into_iter().map(|row| self.summary(row));
         summaries.collect()
     }
 
@@ -100,12 +91,9 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn newest(&self) -> Result<i64, StoreError> {
-        self.connection
-            .query_row("SELECT coalesce(max(id), 0) FROM records", [], |row| {
-                row.get(0)
-            })
-            .map_err(StoreError::database("read"))
+    pub fn newest(&mut self) -> Result<i64, StoreError> {
+        let newest = self.source.number("SELECT max(id) FROM records", &[])?;
+        Ok(newest.unwrap_or(0))
     }
 
     /// The models that answered.
@@ -113,11 +101,11 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn models(&mut self) -> Result<Vec<Arc<str>>, StoreError> {
-        let numbers: Vec<i64> = self
-            .connection
-            .prepare_cached("SELECT DISTINCT model FROM records")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .map_err(StoreError::database("read"))?;
+        let mut numbers = Vec::new();
+        self.source
+            .each("SELECT DISTINCT model FROM records", &[], &mut |row| {
+                numbers.extend(row.first().copied().flatten());
+            })?;
         let models = numbers.into_iter().map(|number| self.word(number));
         let mut models: Vec<Arc<str>> = models.collect::<Result<_, _>>()?;
         models.retain(|model| &**model != NOTHING);
@@ -135,14 +123,11 @@ impl Reader {
         let Query {
             from, condition, ..
         } = query;
-        self.connection
-            .prepare_cached(&format!("SELECT count(*) FROM {from} WHERE {condition}"))
-            .and_then(|mut statement| {
-                let values = params_from_iter(query.values);
-                statement.query_row(values, |row| row.get::<_, i64>(0))
-            })
-            .map(|count| u64::try_from(count).unwrap_or(0))
-            .map_err(StoreError::database("read"))
+        let sql = format!("SELECT count(*) FROM {from} WHERE {condition}");
+        let count = self.source.number(&sql, &query.values)?;
+        Ok(count
+            .and_then(|count| u64::try_from(count).ok())
+            .unwrap_or(0))
     }
 
     /// A record with its content; `None` where there is none of this number, or no longer.
@@ -150,13 +135,13 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read or the record is damaged.
     pub fn get(&mut self, id: i64) -> Result<Option<Record>, StoreError> {
-        let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ?1 AND {LIVING}");
-        let found = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| statement.query_row([id], row).optional())
-            .map_err(StoreError::database("read"))?;
-        found.map(|(id, row)| self.whole(id, row)).transpose()
+        let living = self.source.dialect().living();
+        let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ? AND {living}");
+        let mut found = None;
+        self.source.each(&sql, &[id.into()], &mut |row| {
+            found = Some(Numbers::of(row));
+        })?;
+        found.map(|row| self.whole(row)).transpose()
     }
 
     /// Calls `each` with every record that fits and its content, oldest first, until it breaks.
@@ -185,7 +170,7 @@ impl Reader {
             return Ok(());
         };
         let count = i64::try_from(count).unwrap_or(i64::MAX);
-        query.values.push(Value::Integer(count));
+        query.values.push(count.into());
         let Query {
             from,
             id,
@@ -194,15 +179,7 @@ impl Reader {
         } = query;
         let sql =
             format!("SELECT id FROM {from} WHERE {condition} ORDER BY {id} DESC LIMIT 1 OFFSET ?");
-        let last_left_out: Option<i64> = self
-            .connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params_from_iter(values), |row| row.get(0))
-                    .optional()
-            })
-            .map_err(StoreError::database("read"))?;
+        let last_left_out = self.source.number(&sql, &values)?;
         self.each_after(last_left_out.unwrap_or(0), filter, each)
     }
 
@@ -216,10 +193,11 @@ impl Reader {
         loop {
             let rows = self.rows(filter, Bound::Above(after), Some(CHUNK), "ASC")?;
             let last = rows.len() < CHUNK;
-            for (id, row) in rows {
+            for row in rows {
+                let id = row.id;
                 after = id;
                 // It may have been deleted since.
-                let record = match self.whole(id, row) {
+                let record = match self.whole(row) {
                     Err(StoreError::Damaged { .. }) if self.get(id)?.is_none() => continue,
                     record => record?,
                 };
@@ -233,26 +211,30 @@ impl Reader {
         }
     }
 
-    /// Calls `each` with the metadata of every record that fits, in no particular order: names that are kept with the
-    /// content are left out.
+    /// Calls `each` with the numbers of every record that fits, in no particular order.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub(super) fn scan(
         &mut self,
         filter: &Filter,
-        mut each: impl FnMut(Record),
+        mut each: impl FnMut(&Numbers),
     ) -> Result<(), StoreError> {
-        for (_, row) in self.rows(filter, Bound::None, None, "ASC")? {
-            each(self.numbers(row)?);
-        }
-        Ok(())
+        let Some(query) = self.query(filter)? else {
+            return Ok(());
+        };
+        let Query {
+            from, condition, ..
+        } = query;
+        let sql = format!("SELECT {COLUMNS} FROM {from} WHERE {condition}");
+        self.source
+            .each(&sql, &query.values, &mut |row| each(&Numbers::of(row)))
     }
 
     /// When the oldest record that fits was written, in milliseconds since 1970.
     pub(super) fn oldest(&mut self, filter: &Filter) -> Result<Option<i64>, StoreError> {
         let rows = self.rows(filter, Bound::None, Some(1), "ASC")?;
-        Ok(rows.first().map(|(_, row)| row.time))
+        Ok(rows.first().map(|row| row.time))
     }
 
     fn rows(
@@ -261,7 +243,7 @@ impl Reader {
         bound: Bound,
         limit: Option<usize>,
         order: &str,
-    ) -> Result<Vec<(i64, Numbers)>, StoreError> {
+    ) -> Result<Vec<Numbers>, StoreError> {
         let Some(mut query) = self.query(filter)? else {
             return Ok(Vec::new());
         };
@@ -271,132 +253,42 @@ impl Reader {
             Bound::Above(number) => query.add(&format!(" AND {id} > ?"), number),
             Bound::None => {}
         }
-        let Query {
-            condition,
-            mut values,
-            ..
-        } = query;
-        let limit = limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(-1));
-        values.push(Value::Integer(limit));
+        let limit = limit.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+        query.values.push(limit.into());
+        let condition = &query.condition;
         let sql =
             format!("SELECT {COLUMNS} FROM {from} WHERE {condition} ORDER BY {id} {order} LIMIT ?");
-        self.connection
-            .prepare_cached(&sql)
-            .and_then(|mut statement| {
-                statement
-                    .query_map(params_from_iter(values), row)?
-                    .collect()
-            })
-            .map_err(StoreError::database("read"))
+        let mut rows = Vec::new();
+        self.source.each(&sql, &query.values, &mut |row| {
+            rows.push(Numbers::of(row));
+        })?;
+        Ok(rows)
     }
 
-    /// A filter as SQL; `None` where nothing can fit.
     fn query(&mut self, filter: &Filter) -> Result<Option<Query>, StoreError> {
-        let Filter {
-            since,
-            until,
-            class,
-            model,
-            label,
-            conversation,
-            request,
-            failed,
-            text,
-        } = filter;
-        let text = text.as_deref().and_then(store::search_query);
-        let words = [("class", class), ("model", model), ("labels", label)];
-        let mut query = match text {
-            // The index gives records in their order: where nothing else is asked for, it need not be read to its end.
-            Some(text)
-                if conversation.is_none()
-                    && request.is_none()
-                    && failed.is_none()
-                    && words.iter().all(|(_, wanted)| wanted.is_none()) =>
-            {
-                let mut query = Query::of(
-                    "search CROSS JOIN records ON records.id = search.rowid",
-                    "search.rowid",
-                );
-                query.add(" AND search MATCH ?", text);
-                query
-            }
-            Some(text) => {
-                let mut query = Query::of("records", "id");
-                query.add(
-                    " AND id IN (SELECT rowid FROM search WHERE search MATCH ?)",
-                    text,
-                );
-                query
-            }
-            None => Query::of("records", "id"),
-        };
-        if let Some(since) = since {
-            // Segments know their times: what is older as a whole is passed over unread.
-            let first = "SELECT first FROM segments WHERE newest >= ? ORDER BY id LIMIT 1";
-            query.add(
-                &format!(" AND {} >= coalesce(({first}), 0)", query.id),
-                *since,
-            );
-            query.add(" AND time >= ?", *since);
-        }
-        if let Some(until) = until {
-            query.add(" AND time < ?", *until);
-        }
-        if let Some(conversation) = conversation {
-            query.add(" AND conversation = ?", store::hash(conversation));
-        }
-        if let Some(request) = request {
-            query.add(" AND request = ?", store::hash(request));
-        }
-        match failed {
-            Some(true) => query.condition.push_str(" AND status >= 400"),
-            Some(false) => query.condition.push_str(" AND status < 400"),
-            None => {}
-        }
-        for (column, wanted) in words {
-            let Some(wanted) = wanted else { continue };
-            let numbers = self.numbers_of_words(|word| match column {
-                "labels" => word.split(',').any(|label| label == wanted),
-                _ => fits(wanted, word),
-            })?;
-            if numbers.is_empty() {
-                return Ok(None);
-            }
-            let numbers = numbers.join(", ");
-            query
-                .condition
-                .push_str(&format!(" AND {column} IN ({numbers})"));
-        }
-        Ok(Some(query))
+        Query::of(filter, self.source.dialect(), |fits| {
+            self.numbers_of_words(fits)
+        })
     }
 
     /// The numbers of words; there are few.
-    fn numbers_of_words(&mut self, fits: impl Fn(&str) -> bool) -> Result<Vec<String>, StoreError> {
+    fn numbers_of_words(&mut self, fits: &dyn Fn(&str) -> bool) -> Result<Vec<i64>, StoreError> {
         self.read_words()?;
         let words = self.words.iter();
         Ok(words
             .filter(|(_, word)| fits(word))
-            .map(|(number, _)| number.to_string())
+            .map(|(number, _)| *number)
             .collect())
     }
 
     fn read_words(&mut self) -> Result<(), StoreError> {
-        let words = self
-            .connection
-            .prepare_cached("SELECT id, text FROM words WHERE id > ?1")
-            .and_then(|mut statement| {
-                let known = self.words.keys().max().copied().unwrap_or(0);
-                let words = statement.query_map([known], |row| {
-                    Ok((row.get(0)?, row.get::<_, String>(1)?.into()))
-                })?;
-                words.collect::<Result<Vec<_>, _>>()
-            })
-            .map_err(StoreError::database("read"))?;
-        self.words.extend(words);
+        let known = self.words.keys().max().copied().unwrap_or(0);
+        self.words.extend(self.source.words(known)?);
         Ok(())
     }
 
-    fn word(&mut self, number: i64) -> Result<Arc<str>, StoreError> {
+    /// The word of a number.
+    pub(super) fn word(&mut self, number: i64) -> Result<Arc<str>, StoreError> {
         if let Some(word) = self.words.get(&number) {
             return Ok(word.clone());
         }
@@ -431,13 +323,9 @@ impl Reader {
         })
     }
 
-    fn detail(&mut self, id: i64) -> Result<Detail, StoreError> {
-        self.unpackers.detail(&self.connection, id)
-    }
-
-    fn summary(&mut self, id: i64, row: Numbers) -> Result<Summary, StoreError> {
-        let record = self.numbers(row)?;
-        let (record, mut detail) = self.with_names(id, record)?;
+    fn summary(&mut self, row: Numbers) -> Result<Summary, StoreError> {
+        let id = row.id;
+        let (record, mut detail) = self.with_names(row)?;
         let preview = std::mem::take(&mut detail.preview);
         Ok(Summary {
             id,
@@ -446,31 +334,31 @@ impl Reader {
         })
     }
 
-    fn with_names(&mut self, id: i64, record: Record) -> Result<(Record, Detail), StoreError> {
-        let mut detail = self.detail(id)?;
+    fn with_names(&mut self, row: Numbers) -> Result<(Record, Detail), StoreError> {
+        let mut detail = detail(&mut *self.source, row.id)?;
         let record = Record {
             request: std::mem::take(&mut detail.request),
             conversation: detail.conversation.take(),
+            instance: detail.instance.take(),
             client: detail.client.take(),
             user: detail.user.take(),
             asked: std::mem::take(&mut detail.asked),
             provider: std::mem::take(&mut detail.provider),
             error: detail.error.take(),
-            ..record
+            ..self.numbers(row)?
         };
         Ok((record, detail))
     }
 
-    fn whole(&mut self, id: i64, row: Numbers) -> Result<Record, StoreError> {
-        let record = self.numbers(row)?;
-        let (record, mut detail) = self.with_names(id, record)?;
+    fn whole(&mut self, row: Numbers) -> Result<Record, StoreError> {
+        let id = row.id;
+        let (record, mut detail) = self.with_names(row)?;
         if self.texts.len() >= MOST_TEXTS {
             self.texts.clear();
         }
         self.texts.insert(id, std::mem::take(&mut detail.texts));
         let mut texts = TextsOf {
-            connection: &self.connection,
-            unpackers: &mut self.unpackers,
+            source: &mut *self.source,
             texts: &mut self.texts,
         };
         let content = detail.content(id, &mut texts)?;
@@ -478,64 +366,15 @@ impl Reader {
     }
 }
 
-/// A row of `records`.
-struct Numbers {
-    time: i64,
-    class: i64,
-    model: i64,
-    labels: i64,
-    profile: Option<i64>,
-    policy: u64,
-    status: u16,
-    finish: Option<i64>,
-    kept: Kept,
-    usage: Option<Usage>,
-    timings: Timings,
-}
-
-fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Numbers)> {
-    let micros = |column: usize| {
-        let micros: Option<i64> = row.get(column)?;
-        Ok::<_, rusqlite::Error>(
-            micros.map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or(0))),
-        )
-    };
-    let prompt: Option<u32> = row.get(10)?;
-    let usage = prompt.map(|prompt| {
-        Ok::<_, rusqlite::Error>(Usage {
-            prompt,
-            cached: row.get(11)?,
-            completion: row.get(12)?,
-            reasoning: row.get(13)?,
-        })
-    });
-    let numbers = Numbers {
-        time: row.get(1)?,
-        class: row.get(2)?,
-        model: row.get(3)?,
-        labels: row.get(4)?,
-        profile: row.get(5)?,
-        policy: u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0),
-        status: row.get(7)?,
-        finish: row.get(8)?,
-        kept: Kept::ALL
-            .get(usize::from(row.get::<_, u8>(9)?))
-            .copied()
-            .unwrap_or_default(),
-        usage: usage.transpose()?,
-        timings: Timings {
-            queued: micros(14)?,
-            first_token: micros(15)?,
-            total: micros(16)?.unwrap_or_default(),
-        },
-    };
-    Ok((row.get(0)?, numbers))
+/// What is kept of a record beside its numbers.
+fn detail(source: &mut dyn Source, record: i64) -> Result<Detail, StoreError> {
+    let json = source.detail(record)?;
+    serde_json::from_slice(&json).map_err(|error| StoreError::damaged(record, error))
 }
 
 /// Finds texts in the details of the records that brought them.
 struct TextsOf<'r> {
-    connection: &'r Connection,
-    unpackers: &'r mut Unpackers,
+    source: &'r mut dyn Source,
     texts: &'r mut HashMap<i64, Vec<String>>,
 }
 
@@ -543,8 +382,8 @@ impl Resolver for TextsOf<'_> {
     fn text(&mut self, place: Place) -> Result<&str, StoreError> {
         let Place { record, index } = place;
         if !self.texts.contains_key(&record) {
-            let detail = self.unpackers.detail(self.connection, record)?;
-            self.texts.insert(record, detail.texts);
+            self.texts
+                .insert(record, detail(self.source, record)?.texts);
         }
         let texts = self.texts.get(&record);
         let text = texts.and_then(|texts| texts.get(usize::try_from(index).ok()?));
@@ -553,10 +392,7 @@ impl Resolver for TextsOf<'_> {
     }
 
     fn image(&mut self, record: i64, number: u32) -> Result<String, StoreError> {
-        let sql = "SELECT data FROM images WHERE record = ?1 AND number = ?2";
-        let data = self
-            .unpackers
-            .data(self.connection, record, sql, &[&record, &number])?;
+        let data = self.source.image(record, number)?;
         String::from_utf8(data).map_err(|error| StoreError::damaged(record, error))
     }
 }

@@ -16,6 +16,8 @@ pub struct Record {
     pub request: String,
     /// The conversation that it belongs to, where the client says so.
     pub conversation: Option<String>,
+    /// The instance of rkgate that wrote it, where several share a log.
+    pub instance: Option<String>,
     /// Who called: the name of the API key, or the program.
     pub client: Option<String>,
     /// For whom, where the client says so.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Serialize;
 
-use super::{Filter, Reader, Record, StoreError};
+use super::{Filter, Reader, StoreError, store::Numbers};
 
 /// The requests of one class that one model answered.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,49 +78,52 @@ impl Reader {
     /// When the database cannot be read.
     pub fn stats(&mut self, filter: &Filter) -> Result<Vec<Group>, StoreError> {
         let mut groups = Groups::default();
-        self.scan(filter, |record| groups.add(&record))?;
-        Ok(groups.finish())
+        self.scan(filter, |row| groups.add(row))?;
+        groups.finish(self)
     }
 }
 
-/// Groups on the way.
+/// Groups on the way, by the numbers of class and model.
 #[derive(Default)]
-pub(super) struct Groups(BTreeMap<(String, String), Gathered>);
+pub(super) struct Groups(BTreeMap<(i64, i64), Gathered>);
 
 impl Groups {
-    pub(super) fn add(&mut self, record: &Record) {
-        let key = (record.class.to_string(), record.model.to_string());
-        self.0.entry(key).or_default().add(record);
+    pub(super) fn add(&mut self, row: &Numbers) {
+        self.0.entry((row.class, row.model)).or_default().add(row);
     }
 
     /// Most requests first.
-    pub(super) fn finish(self) -> Vec<Group> {
-        let groups = self.0.into_iter().map(|((class, model), gathered)| Group {
-            class,
-            model,
-            sums: gathered.finish(),
+    pub(super) fn finish(self, reader: &mut Reader) -> Result<Vec<Group>, StoreError> {
+        let groups = self.0.into_iter().map(|((class, model), gathered)| {
+            Ok(Group {
+                class: reader.word(class)?.to_string(),
+                model: reader.word(model)?.to_string(),
+                sums: gathered.finish(),
+            })
         });
-        let mut groups: Vec<Group> = groups.collect();
-        groups.sort_by_key(|group| std::cmp::Reverse(group.sums.requests));
-        groups
+        let mut groups = groups.collect::<Result<Vec<Group>, StoreError>>()?;
+        groups.sort_by(|one, other| {
+            let most = other.sums.requests.cmp(&one.sums.requests);
+            most.then_with(|| (&one.class, &one.model).cmp(&(&other.class, &other.model)))
+        });
+        Ok(groups)
     }
 }
 
 impl Gathered {
-    pub(super) fn add(&mut self, record: &Record) {
+    pub(super) fn add(&mut self, row: &Numbers) {
         let sums = &mut self.sums;
         sums.requests += 1;
-        sums.failed += u64::from(record.status >= 400);
-        if let Some(usage) = record.usage {
+        sums.failed += u64::from(row.status >= 400);
+        if let Some(usage) = row.usage {
             sums.prompt_tokens += u64::from(usage.prompt);
             sums.cached_tokens += u64::from(usage.cached);
             sums.completion_tokens += u64::from(usage.completion);
         }
         let millis = |time: Duration| time.as_secs_f32() * 1000.0;
-        self.first_token
-            .extend(record.timings.first_token.map(millis));
-        self.total.push(millis(record.timings.total));
-        let speed = record.timings.tokens_per_second(record.usage);
+        self.first_token.extend(row.timings.first_token.map(millis));
+        self.total.push(millis(row.timings.total));
+        let speed = row.timings.tokens_per_second(row.usage);
         self.speed.extend(speed.map(|speed| speed as f32));
     }
 

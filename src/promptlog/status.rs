@@ -1,15 +1,13 @@
 //! How the log is.
 
-use std::{
-    path::PathBuf,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
-    },
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
 use rusqlite::ErrorCode;
 use serde::Serialize;
+use tokio_postgres::error::SqlState;
 
 use super::StoreError;
 
@@ -42,20 +40,23 @@ pub enum FailureKind {
     Io,
     /// Another process holds the database.
     Busy,
-    /// The file is no prompt log, a later version's, or damaged.
+    /// The database is no prompt log, a later version's, or damaged.
     Unusable,
+    /// The database's server cannot be reached, or does not answer.
+    Unreachable,
     /// Anything else.
     Other,
 }
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::DiskFull,
         Self::NoAccess,
         Self::Io,
         Self::Busy,
         Self::Unusable,
+        Self::Unreachable,
         Self::Other,
     ];
 
@@ -68,6 +69,7 @@ impl FailureKind {
             Self::Io => "io",
             Self::Busy => "busy",
             Self::Unusable => "unusable",
+            Self::Unreachable => "unreachable",
             Self::Other => "other",
         }
     }
@@ -77,9 +79,13 @@ impl From<&StoreError> for FailureKind {
     fn from(error: &StoreError) -> Self {
         let code = match error {
             StoreError::File { .. } => return Self::NoAccess,
-            StoreError::Newer { .. } | StoreError::Foreign { .. } | StoreError::Damaged { .. } => {
-                return Self::Unusable;
-            }
+            StoreError::Newer { .. }
+            | StoreError::Foreign { .. }
+            | StoreError::Encoding { .. }
+            | StoreError::Damaged { .. } => return Self::Unusable,
+            StoreError::Silent { .. } => return Self::Unreachable,
+            StoreError::Connection { .. } => return Self::Other,
+            StoreError::Server { source, .. } => return Self::of_server(source.code()),
             StoreError::Database { source, .. } => source.sqlite_error_code(),
         };
         match code {
@@ -95,11 +101,35 @@ impl From<&StoreError> for FailureKind {
     }
 }
 
+impl FailureKind {
+    /// By what the server said; where it said nothing, the connection failed.
+    fn of_server(code: Option<&SqlState>) -> Self {
+        let Some(code) = code else {
+            return Self::Unreachable;
+        };
+        match code {
+            &SqlState::DISK_FULL => Self::DiskFull,
+            &SqlState::IO_ERROR => Self::Io,
+            &SqlState::LOCK_NOT_AVAILABLE | &SqlState::TOO_MANY_CONNECTIONS => Self::Busy,
+            &SqlState::INVALID_PASSWORD
+            | &SqlState::INVALID_AUTHORIZATION_SPECIFICATION
+            | &SqlState::INVALID_CATALOG_NAME
+            | &SqlState::INSUFFICIENT_PRIVILEGE
+            | &SqlState::READ_ONLY_SQL_TRANSACTION => Self::NoAccess,
+            &SqlState::ADMIN_SHUTDOWN
+            | &SqlState::CRASH_SHUTDOWN
+            | &SqlState::CANNOT_CONNECT_NOW
+            | &SqlState::QUERY_CANCELED => Self::Unreachable,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// How the log is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
-    /// The database.
-    pub path: PathBuf,
+    /// The database: a file, or a server's URL.
+    pub path: String,
     /// Whether records are being written.
     #[serde(flatten)]
     pub health: Health,
@@ -120,7 +150,7 @@ pub struct Status {
 /// What sender and writer note.
 #[derive(Debug)]
 pub(super) struct Board {
-    path: PathBuf,
+    path: String,
     health: Mutex<Health>,
     pub(super) waiting: AtomicU64,
     /// Bytes of content that wait.
@@ -132,7 +162,7 @@ pub(super) struct Board {
 }
 
 impl Board {
-    pub(super) fn new(path: PathBuf) -> Self {
+    pub(super) fn new(path: String) -> Self {
         Self {
             path,
             health: Mutex::new(Health::Running),

@@ -11,8 +11,14 @@ mod service;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use super::{Content, Limits, Record, Timings, store::Store};
-use crate::chat::{self as talk, Message, Request, Role, Usage, answer::Answer};
+use super::{
+    Content, Limits, Record, Timings,
+    store::{self, Store},
+};
+use crate::{
+    chat::{self as talk, Message, Request, Role, Usage, answer::Answer},
+    config::LogStore,
+};
 
 /// Generous limits.
 pub(super) const LIMITS: Limits = Limits {
@@ -22,8 +28,10 @@ pub(super) const LIMITS: Limits = Limits {
 /// A day in 2026.
 pub(super) const NOW: i64 = 1_795_000_000_000;
 
-/// A log in a directory of its own.
+/// A log of its own.
 pub(super) struct Log {
+    pub(super) place: LogStore,
+    /// Where it is a file.
     path: PathBuf,
     _dir: tempfile::TempDir,
 }
@@ -31,18 +39,34 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
         Self {
-            path: dir.path().join("log.sqlite"),
+            place: LogStore::Sqlite(path.clone()),
+            path,
             _dir: dir,
         }
     }
 
-    pub(super) fn store(&self, limits: Limits) -> Store {
-        Store::open(&self.path, limits).unwrap()
+    /// One in each kind of database: on the server that `RKGATE_TEST_POSTGRES_URL` names, too.
+    pub(super) fn each() -> impl Iterator<Item = Self> {
+        let server = store::postgres::tests::server();
+        let on_server = server.map(|server| Self {
+            place: LogStore::Postgres(Box::new(server)),
+            ..Self::new()
+        });
+        std::iter::once(Self::new()).chain(on_server)
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.place, LogStore::Sqlite(_))
+    }
+
+    pub(super) fn store(&self, limits: Limits) -> Box<dyn Store> {
+        store::open(&self.place, limits).unwrap()
     }
 
     pub(super) fn reader(&self) -> super::Reader {
-        super::Reader::open(&self.path).unwrap()
+        super::Reader::open(&self.place).unwrap()
     }
 }
 

@@ -19,7 +19,7 @@ use super::{
     queue::{Entry, Message, Settings},
     redact,
     status::Board,
-    store::{Store, preview},
+    store::{self, Store, preview},
 };
 use crate::config::Content;
 
@@ -37,7 +37,7 @@ pub(super) struct Writer {
     receiver: Receiver<Message>,
     board: Arc<Board>,
     written: broadcast::Sender<Arc<Summary>>,
-    store: Option<Store>,
+    store: Option<Box<dyn Store>>,
     /// What waits for the next flush, with the weight that it was counted with.
     pending: Vec<(Entry, usize)>,
     pause: Duration,
@@ -127,6 +127,7 @@ impl Writer {
 
     /// What is left to do before a record can be kept.
     fn prepared(&self, mut entry: Entry) -> Entry {
+        entry.record.instance.clone_from(&self.settings.instance);
         if let (Some(thinking), Some(content)) = (entry.thinking, &mut entry.record.content)
             && content.before.thinking != thinking
         {
@@ -173,16 +174,16 @@ impl Writer {
     fn try_flush(&mut self) -> Result<(), StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
-            none => none.insert(Store::open(&self.settings.path, self.settings.limits)?),
+            none => none.insert(store::open(&self.settings.place, self.settings.limits)?),
         };
         while !self.pending.is_empty() {
             let batch = self.pending.len().min(BATCH);
-            let records = self
+            let mut records = self
                 .pending
                 .iter()
                 .take(batch)
                 .map(|(entry, _)| &entry.record);
-            let ids = store.write(records)?;
+            let ids = store.write(&mut records)?;
             for (id, (entry, weight)) in ids.into_iter().zip(self.pending.drain(..batch)) {
                 self.board.held.fetch_sub(weight, Ordering::Relaxed);
                 self.board.waiting.fetch_sub(1, Ordering::Relaxed);

@@ -15,9 +15,9 @@ use super::{
     text,
 };
 
-const FAST: (&str, &str) = ("RKGATE_LOG__FLUSH", "20ms");
+pub(super) const FAST: (&str, &str) = ("RKGATE_LOG__FLUSH", "20ms");
 
-fn chat(server: &Server, headers: &str, content: &str) -> (u16, String) {
+pub(super) fn chat(server: &Server, headers: &str, content: &str) -> (u16, String) {
     let body = json!({
         "model": "qwen3-0.6b",
         "max_tokens": 8,
@@ -30,7 +30,7 @@ fn chat(server: &Server, headers: &str, content: &str) -> (u16, String) {
 }
 
 /// A request that is over at once, and logged like any other.
-fn refused(server: &Server, id: &str) {
+pub(super) fn refused(server: &Server, id: &str) {
     let head = format!("POST /v1/chat/completions HTTP/1.1\r\nX-Request-Id: {id}");
     let body = r#"{"model":"nobody","messages":[{"role":"user","content":"Is anybody there?"}]}"#;
     assert_eq!(call(&server.api, &head, body).0, 404);
@@ -54,7 +54,7 @@ pub(crate) fn logged(server: &Server, query: &str, count: usize) -> Vec<Value> {
     }
 }
 
-fn state(server: &Server) -> Value {
+pub(super) fn state(server: &Server) -> Value {
     let (_, body) = get(&server.admin, "/api/state", "");
     let state: Value = serde_json::from_str(&body).unwrap();
     state["prompt_log"].clone()

@@ -11,6 +11,7 @@ mod bench;
 mod console;
 mod explain;
 mod log;
+mod log_server;
 mod open_webui;
 mod serve;
 mod server;

@@ -35,7 +35,7 @@ enum Command {
 
 pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
     let loaded = configuration.load()?;
-    let mut reader = Reader::open(&loaded.config.log.path).map_err(unreadable)?;
+    let mut reader = Reader::open(&loaded.config.log.place).map_err(unreadable)?;
     match &options.command {
         Command::Tail(options) => tail::run(&mut reader, options),
         Command::Show(options) => show::run(&mut reader, options),

@@ -120,6 +120,7 @@ impl<W: Write> Page<'_, W> {
             ("request", Some(format!("{id}  {}", record.request))),
             ("time", Some(json::timestamp(record.time))),
             ("conversation", record.conversation.clone()),
+            ("instance", record.instance.clone()),
             ("client", record.client.clone()),
             ("user", record.user.clone()),
             ("class", Some(record.class.to_string())),

@@ -76,7 +76,8 @@ pub(in crate::cli) fn gateway(config: &Config) -> GatewaySettings {
 
 pub(in crate::cli) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings {
     promptlog::Settings {
-        path: log.path.clone(),
+        place: log.place.clone(),
+        instance: log.instance.clone(),
         content: log.content,
         opt_out: log.allow_opt_out,
         flush: log.flush,

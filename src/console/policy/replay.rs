@@ -48,7 +48,7 @@ pub(super) async fn replay(State(admin): State<Arc<Admin>>, Json(trial): Json<Tr
         let policy = &*admin.policy;
         let refuse = |error| Refusal::edit(EditError::Refused(error), policy);
         let (then, _tests) = policy.with_drafts(&drafts).map_err(refuse)?;
-        let mut reader = Reader::open(admin.prompt_log.path())?;
+        let mut reader = Reader::open(admin.prompt_log.place())?;
         let replay = Replay {
             now: &policy.set(),
             then: &then.set,

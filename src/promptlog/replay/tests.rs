@@ -53,12 +53,12 @@ fn log() -> Log {
         let mut request = (*content.before).clone();
         request.messages = messages.clone();
         content.before = Arc::new(request);
-        store.write([&record].into_iter()).unwrap();
+        store.write(&mut [&record].into_iter()).unwrap();
         messages.push(message(Role::Assistant, "It depends on the oven."));
     }
     let mut without = chat(NOW, "", "");
     without.content = None;
-    store.write([&without].into_iter()).unwrap();
+    store.write(&mut [&without].into_iter()).unwrap();
     log
 }
 
@@ -70,7 +70,7 @@ fn what_is_no_conversation_is_not_taken_for_one() {
     text.class = "text_completion".into();
     let mut vectors = chat(NOW, "", "");
     (vectors.class, vectors.content) = ("embeddings".into(), None);
-    store.write([&text, &vectors].into_iter()).unwrap();
+    store.write(&mut [&text, &vectors].into_iter()).unwrap();
     let report = replay(&log, &set(""), 100);
     assert_eq!((report.requests, report.without_content), (3, 1));
     let others: Vec<_> = report.not_conversations.into_iter().collect();

@@ -30,6 +30,8 @@ pub(in crate::promptlog) struct Detail {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::promptlog) conversation: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::promptlog) instance: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::promptlog) client: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::promptlog) user: Option<String>,
@@ -89,6 +91,7 @@ impl Detail {
         let detail = Self {
             request: record.request.clone(),
             conversation: record.conversation.clone(),
+            instance: record.instance.clone(),
             client: record.client.clone(),
             user: record.user.clone(),
             asked: record.asked.clone(),

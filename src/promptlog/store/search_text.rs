@@ -1,9 +1,11 @@
-//! What is searched: how a text becomes words, and how words that a person typed become a query.
+//! What is searched: how a text becomes words, and how words that a person typed become the terms of a query.
 //!
 //! Both ways go through [`words`]; the index itself only cuts at the spaces that it puts between them.
 
 /// Bytes of a text that can be found; the rest of a long one cannot.
 const SEARCHED: usize = 8 << 10;
+/// Letters of a word that count; PostgreSQL takes no words of more than 2 KiB.
+const LONGEST: usize = 200;
 /// Letters of a word's beginning that are searched for; fewer would find nearly everything, slowly.
 const SHORTEST_BEGINNING: usize = 3;
 
@@ -18,7 +20,7 @@ pub(super) fn indexed(text: &str, out: &mut String) {
             if !out.is_empty() {
                 out.push(' ');
             }
-            out.extend(part.chars().flat_map(char::to_lowercase));
+            out.extend(lower(part));
         }
         if let (Kind::Unspaced, Some(last)) = (kind, word.chars().next_back()) {
             out.push(' ');
@@ -27,8 +29,17 @@ pub(super) fn indexed(text: &str, out: &mut String) {
     });
 }
 
-/// The query that finds records with all of these words; the last may be the beginning of one. `None` without words.
-pub(in crate::promptlog) fn query(typed: &str) -> Option<String> {
+/// A word to search for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::promptlog) struct Term {
+    /// The word: letters and digits only, in lower case.
+    pub(in crate::promptlog) word: String,
+    /// Whether it may be the beginning of one.
+    pub(in crate::promptlog) is_open: bool,
+}
+
+/// The words that a record must have all of to be found; the last may be the beginning of one.
+pub(in crate::promptlog) fn terms(typed: &str) -> Vec<Term> {
     let mut terms = Vec::new();
     let mut is_open = false;
     words(typed, &mut |word, kind| {
@@ -39,12 +50,15 @@ pub(in crate::promptlog) fn query(typed: &str) -> Option<String> {
             // A character alone is the beginning of a pair.
             Kind::Unspaced => word.chars().nth(1).is_none(),
         };
-        terms.extend(parts(word, kind).map(|part| format!("\"{}\"", part.to_lowercase())));
+        terms.extend(parts(word, kind).map(|part| Term {
+            word: lower(part).collect(),
+            is_open: false,
+        }));
     });
-    if let (true, Some(last)) = (is_open, terms.last_mut()) {
-        last.push('*');
+    if let Some(last) = terms.last_mut() {
+        last.is_open = is_open;
     }
-    (!terms.is_empty()).then(|| terms.join(" "))
+    terms
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +67,11 @@ enum Kind {
     Spaced,
     /// A run of characters of a script that puts no spaces between words.
     Unspaced,
+}
+
+/// In lower case, each letter for itself: what follows it must not matter. Of a long word, the beginning.
+fn lower(part: &str) -> impl Iterator<Item = char> {
+    part.chars().take(LONGEST).flat_map(char::to_lowercase)
 }
 
 /// Calls `each` with every word.
@@ -104,6 +123,11 @@ mod tests {
     use rusqlite::Connection;
 
     use super::*;
+    use crate::promptlog::query::Dialect;
+
+    fn query(typed: &str) -> Option<String> {
+        Dialect::Sqlite.matching(&terms(typed))
+    }
 
     fn finds(text: &str, typed: &str) -> bool {
         let connection = Connection::open_in_memory().unwrap();

@@ -15,7 +15,8 @@ use crate::{
 
 fn start(log: &Log, content: Content) -> PromptLog {
     PromptLog::start(Settings {
-        path: log.path.clone(),
+        place: log.place.clone(),
+        instance: None,
         content,
         opt_out: true,
         flush: Duration::from_millis(5),
@@ -31,47 +32,51 @@ fn entry(record: Record) -> Entry {
     }
 }
 
-#[tokio::test]
-async fn a_record_is_announced_once_it_can_be_read() {
-    let log = Log::new();
-    let running = start(&log, Content::Full);
-    let mut written = running.subscribe();
-    for n in 0..3 {
-        running.send(entry(chat(NOW + n, "hello there", "hi")));
-        let summary = written.recv().await.unwrap();
-        assert_eq!(
-            (summary.id, summary.preview.as_str()),
-            (n + 1, "hello there")
-        );
-        let page = log.reader().page(&Filter::default(), None, 1).unwrap();
-        assert_eq!(page.records, [(*summary).clone()]);
+#[test]
+fn a_record_is_announced_once_it_can_be_read() {
+    for log in Log::each() {
+        let running = start(&log, Content::Full);
+        let mut written = running.subscribe();
+        for n in 0..3 {
+            running.send(entry(chat(NOW + n, "hello there", "hi")));
+            let summary = written.blocking_recv().unwrap();
+            assert_eq!(
+                (summary.id, summary.preview.as_str()),
+                (n + 1, "hello there")
+            );
+            let page = log.reader().page(&Filter::default(), None, 1).unwrap();
+            assert_eq!(page.records, [(*summary).clone()]);
+        }
+        running.close();
+        assert_eq!(running.status().written, 3);
+        assert_eq!(running.status().health, Health::Running);
     }
-    running.close();
-    assert_eq!(running.status().written, 3);
-    assert_eq!(running.status().health, Health::Running);
 }
 
 #[test]
 fn an_upstreams_answer_is_read_off_the_way() {
-    let log = Log::new();
-    let running = start(&log, Content::Full);
-    let mut record = chat(NOW, "hello", "");
-    record.finish = None;
-    record.usage = None;
-    running.send(Entry {
-        reply: Some(ReplyBody {
-            pieces: vec![
-                Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good m"),
-                Bytes::from_static(b"orning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"),
-            ],
-            is_stream: true,
-        }),
-        ..entry(record)
-    });
-    running.close();
-    let read = log.reader().get(1).unwrap().unwrap();
-    assert_eq!(read.finish.as_deref(), Some("stop"));
-    assert_eq!(read.content.unwrap().answer.content, "Good morning");
+    for log in Log::each() {
+        let running = start(&log, Content::Full);
+        let mut record = chat(NOW, "hello", "");
+        record.finish = None;
+        record.usage = None;
+        running.send(Entry {
+            reply: Some(ReplyBody {
+                pieces: vec![
+                    Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good m"),
+                    Bytes::from_static(
+                        b"orning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+                    ),
+                ],
+                is_stream: true,
+            }),
+            ..entry(record)
+        });
+        running.close();
+        let read = log.reader().get(1).unwrap().unwrap();
+        assert_eq!(read.finish.as_deref(), Some("stop"));
+        assert_eq!(read.content.unwrap().answer.content, "Good morning");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use super::StoreError;
+use crate::promptlog::store::StoreError;
 
 /// `PRAGMA application_id`: "rkgl".
 const APPLICATION: i32 = 0x726b_676c;
@@ -23,7 +23,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
     match format(connection, path)? {
         found if found > known => Err(StoreError::Newer { found, known }),
         0 => Err(StoreError::Foreign {
-            path: path.to_owned(),
+            place: path.display().to_string(),
         }),
         _ => Ok(()),
     }
@@ -39,7 +39,7 @@ fn format(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
     let pages = number("page_count")?;
     if application != APPLICATION && pages > 1 {
         return Err(StoreError::Foreign {
-            path: path.to_owned(),
+            place: path.display().to_string(),
         });
     }
     Ok(u32::try_from(format).unwrap_or(u32::MAX))

@@ -4,9 +4,6 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension};
 
-/// The text of a value that is not there.
-pub(in crate::promptlog) const NOTHING: &str = "";
-
 /// Words that were looked up already.
 #[derive(Debug, Default)]
 pub(super) struct Words(HashMap<String, i64>);

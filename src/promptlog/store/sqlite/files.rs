@@ -9,7 +9,8 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{StoreError, schema};
+use super::schema;
+use crate::promptlog::store::StoreError;
 
 /// How long the writer waits for another process; it tries again at its next flush.
 const WRITER_PATIENCE: Duration = Duration::from_millis(250);
@@ -59,7 +60,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Opens the file of another writer.
-pub(in crate::promptlog) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     fs::metadata(path).map_err(|source| StoreError::File {
         path: path.to_owned(),
         source,

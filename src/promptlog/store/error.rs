@@ -1,0 +1,93 @@
+//! What can go wrong with a database.
+
+use std::path::PathBuf;
+
+/// What went wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file or its directory cannot be used.
+    #[error("cannot open the prompt log {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// SQLite refused.
+    #[error("cannot {attempt} the prompt log")]
+    Database {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// The PostgreSQL server refused, or cannot be reached.
+    #[error("cannot {attempt} the prompt log on its server")]
+    Server {
+        /// What was attempted.
+        attempt: &'static str,
+        /// Why.
+        source: tokio_postgres::Error,
+    },
+    /// The PostgreSQL server did not answer in time.
+    #[error("cannot {attempt} the prompt log: its server does not answer")]
+    Silent {
+        /// What was attempted.
+        attempt: &'static str,
+    },
+    /// What a connection to the server needs cannot be set up.
+    #[error("cannot connect to the prompt log's server: {reason}")]
+    Connection {
+        /// Why.
+        reason: String,
+    },
+    /// A later version wrote it.
+    #[error("the prompt log is of format {found}; this version knows up to {known}")]
+    Newer {
+        /// The log's format.
+        found: u32,
+        /// The last one known here.
+        known: u32,
+    },
+    /// It is some other program's database.
+    #[error("{place} is a database, but no prompt log")]
+    Foreign {
+        /// The file or the server.
+        place: String,
+    },
+    /// Not every text can be stored in it.
+    #[error("the database {place} is encoded in {encoding}; a prompt log needs UTF8")]
+    Encoding {
+        /// The server.
+        place: String,
+        /// The database's encoding.
+        encoding: String,
+    },
+    /// A record is not what was written.
+    #[error("record {id} of the prompt log is damaged: {reason}")]
+    Damaged {
+        /// The record.
+        id: i64,
+        /// In what way.
+        reason: String,
+    },
+}
+
+impl StoreError {
+    /// Wraps an error of SQLite.
+    pub(super) fn database(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
+        move |source| Self::Database { attempt, source }
+    }
+
+    /// Wraps an error of PostgreSQL.
+    pub(super) fn server(attempt: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
+        move |source| Self::Server { attempt, source }
+    }
+
+    pub(in crate::promptlog) fn damaged(id: i64, reason: impl ToString) -> Self {
+        Self::Damaged {
+            id,
+            reason: reason.to_string(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The log in a file: one writer, any number of readers.
+
+mod files;
+mod insert;
+mod read;
+mod schema;
+mod segments;
+mod words;
+
+pub(super) use read::Source;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+
+use super::{Limits, StoreError, segment::Segment, unpack::Unpackers};
+use crate::promptlog::Record;
+use words::Words;
+
+/// The writing side.
+#[derive(Debug)]
+pub(super) struct Store {
+    connection: Connection,
+    unpackers: Unpackers,
+    wal: PathBuf,
+    limits: Limits,
+    words: Words,
+    /// The number of the next record.
+    next: i64,
+    /// What records share texts in; begun anew each time the log is opened.
+    segment: Option<Segment>,
+    /// Flushes that may not reach for the disk again, because a checkpoint did so more often than one flush may.
+    resting: u32,
+}
+
+/// Flushes that share the price of a checkpoint: it syncs the write-ahead log, the database, and later the new header
+/// of the write-ahead log.
+const CHECKPOINT_REST: u32 = 3;
+/// A checkpoint is made once the write-ahead log is this large.
+const CHECKPOINT_BYTES: u64 = 4 << 20;
+
+impl Store {
+    pub(super) fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
+        let mut connection = files::open_to_write(path)?;
+        schema::bring_up_to_date(&mut connection, path)?;
+        let failed = StoreError::database("read");
+        let next = connection
+            .query_row("SELECT coalesce(max(id), 0) + 1 FROM records", [], |row| {
+                row.get(0)
+            })
+            .map_err(failed)?;
+        Ok(Self {
+            unpackers: Unpackers::default(),
+            words: Words::default(),
+            wal: files::beside(path, "-wal"),
+            connection,
+            limits,
+            next,
+            segment: None,
+            resting: 0,
+        })
+    }
+
+    fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let large = std::fs::metadata(&self.wal).is_ok_and(|file| file.len() >= CHECKPOINT_BYTES);
+        if large {
+            // A reader may hold it up; then the next flush tries again.
+            self.connection
+                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+                .map_err(StoreError::database("checkpoint"))?;
+            self.resting = CHECKPOINT_REST;
+        }
+        Ok(())
+    }
+}
+
+impl super::Store for Store {
+    /// When it returns, records survive the end of the process; a power cut from the next flush on, but for the flushes
+    /// that follow a checkpoint.
+    fn write(
+        &mut self,
+        records: &mut dyn Iterator<Item = &Record>,
+    ) -> Result<Vec<i64>, StoreError> {
+        let sync = if self.resting == 0 { "FULL" } else { "NORMAL" };
+        let failed = StoreError::database("write to");
+        self.connection
+            .pragma_update(None, "synchronous", sync)
+            .map_err(failed)?;
+        let written = self.insert_all(records);
+        match written {
+            Ok(_) => self.resting = self.resting.saturating_sub(1),
+            // Words and texts of the transaction are not in the database after all.
+            Err(_) => {
+                self.words = Words::default();
+                self.segment = None;
+            }
+        }
+        written
+    }
+
+    fn tidy(&mut self, now: i64) -> Result<bool, StoreError> {
+        let open = self.segment.as_ref().map(|segment| segment.id);
+        let dropped = segments::drop_oldest(&self.connection, self.limits, now)
+            .map_err(StoreError::database("tidy"))?;
+        if dropped.is_some() && dropped == open {
+            self.segment = None;
+        }
+        let more = segments::purge(&mut self.connection).map_err(StoreError::database("tidy"))?;
+        if !more {
+            segments::give_back(&self.connection, self.limits)
+                .map_err(StoreError::database("tidy"))?;
+        }
+        self.checkpoint()?;
+        Ok(more)
+    }
+
+    fn size(&mut self) -> Result<u64, StoreError> {
+        segments::size(&self.connection).map_err(StoreError::database("read"))
+    }
+}
