@@ -257,6 +257,7 @@ mod tests {
             title: String::new(),
             model: "m".to_owned(),
             embedding_model: None,
+            system: None,
             forward_headers: false,
             goals: vec![goal],
             sources: std::collections::BTreeMap::new(),

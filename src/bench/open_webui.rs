@@ -98,11 +98,13 @@ impl OpenWebUi {
     }
 
     /// A question at the end of a conversation.
-    pub(super) fn chat(&self, model: &str, said: &[Said]) -> Value {
-        let messages = said.iter().map(|said| {
+    pub(super) fn chat(&self, model: &str, system: Option<&str>, said: &[Said]) -> Value {
+        let system = system.map(|text| json!({ "role": "system", "content": text }));
+        let said = said.iter().map(|said| {
             let role = if said.by_model { "assistant" } else { "user" };
             json!({ "role": role, "content": said.text })
         });
+        let messages = system.into_iter().chain(said);
         json!({
             "stream": true,
             "model": model,
@@ -254,7 +256,7 @@ mod tests {
         );
         let chat = recorded!("chat-native-tools").unwrap();
         let hello = [said(false, "Hello, this is turn one.")];
-        assert_eq!(recorded.chat("rec-plain", &hello), chat);
+        assert_eq!(recorded.chat("rec-plain", None, &hello), chat);
         assert!(chat.to_string().len() > 24_000);
         let answer = "Reply number 1 from rec-plain. You said 24 characters. Done with *markdown* and `code`.";
         let turn = [hello[0].clone(), said(true, answer)];

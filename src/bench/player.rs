@@ -100,7 +100,8 @@ impl Player {
                 last.text = self.recorded.with_sources(&found, &question.says);
             }
         }
-        let body = self.recorded.chat(&self.script.model, &shown);
+        let system = self.script.system.as_deref();
+        let body = self.recorded.chat(&self.script.model, system, &shown);
         self.ask(place, Kind::Chat, &body).await
     }
 

@@ -22,6 +22,8 @@ pub struct Script {
     pub model: String,
     /// The model that Open WebUI searches files with; without one nothing is embedded.
     pub embedding_model: Option<String>,
+    /// The system message of every chat, as Open WebUI sends it where one is set up; by default there is none.
+    pub system: Option<String>,
     /// Whether Open WebUI tells who asks and in which chat; by default it does not.
     #[serde(default)]
     pub forward_headers: bool,
@@ -167,7 +169,7 @@ mod tests {
         let page = include_str!("../../docs/economics.md");
         let script = page.split_once("```toml\n").unwrap().1;
         let script = Script::parse(script.split_once("```").unwrap().0).unwrap();
-        assert!(script.forward_headers);
+        assert!(script.forward_headers && script.system.is_some());
         assert_eq!(script.people[0].turns[1].sources, ["harbour"]);
     }
 

@@ -133,8 +133,12 @@ function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what:
     { name: "State", cell: (it) => <Where state={residency(engine, it)} />, sort: (it) => residency(engine, it) },
     { name: "By hand", cell: (it) => <Actions engine={engine} model={it} act={act} /> },
     { name: "Family", cell: (it) => it.family, sort: (it) => it.family, minor: true },
-    { name: "Size", cell: (it) => it.size ?? "–", sort: (it) => (it.size ? Number.parseFloat(it.size) : null), numeric: true, minor: true },
-    { name: "Quantisation", cell: (it) => it.quantisation ?? "–", sort: (it) => it.quantisation, minor: true },
+    {
+      name: "Weights",
+      cell: (it) => [it.size, it.quantisation].filter(Boolean).join(" ") || "–",
+      sort: (it) => (it.size ? Number.parseFloat(it.size) : null),
+      minor: true,
+    },
     { name: "Context", cell: (it) => count(it.context), sort: (it) => it.context, numeric: true, minor: true },
     { name: "Memory", cell: (it) => bytes(held(it) ?? it.memory_bytes), sort: (it) => held(it) ?? it.memory_bytes, numeric: true },
     {
