@@ -25,7 +25,7 @@ use crate::{
 /// Records that may wait for the writer, at a few hundred bytes each.
 const MOST_RECORDS: usize = 8192;
 /// Each time that so many more have come, the writer is to take them before its time.
-const MANY: u64 = MOST_RECORDS as u64 / 4;
+const MANY: u64 = MOST_RECORDS as u64 / 16;
 /// Bytes of content that may wait with them.
 const MOST_CONTENT: usize = 32 << 20;
 /// Summaries that a slow listener may be behind before it misses some.

@@ -39,10 +39,27 @@ pub(super) struct Writer {
     written: broadcast::Sender<Arc<Summary>>,
     store: Option<Box<dyn Store>>,
     /// What waits for the next flush, with the weight that it was counted with.
-    pending: Vec<(Entry, usize)>,
+    pending: Vec<(Box<Entry>, usize)>,
     pause: Duration,
+    /// When the last flush ended.
+    flushed: Instant,
     /// There is more to delete than the last flush did.
     untidy: bool,
+}
+
+/// Why records are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    /// The flush is due.
+    Due,
+    /// There are many; some are left for the flush, which makes all of them durable.
+    Many,
+}
+
+/// No record comes any more.
+struct Ended {
+    /// Who waits for the last one to be written.
+    done: Option<SyncSender<()>>,
 }
 
 /// Starts the thread. It gathers records until a flush is due; to be looked after before, it has to be unparked.
@@ -67,36 +84,41 @@ impl Writer {
             store: None,
             pending: Vec::new(),
             pause: Duration::ZERO,
+            flushed: Instant::now(),
             untidy: false,
         }
     }
 
     fn run(mut self) {
         // A log that cannot be opened is to be known before the first request.
-        self.flush();
+        self.flush(Reason::Due);
         loop {
-            let (ended, closed) = self.gather();
-            self.flush();
-            if ended {
-                if let Some(done) = closed {
-                    // Who asked may have stopped waiting.
-                    let _ = done.send(());
+            match self.gather() {
+                Ok(reason) => self.flush(reason),
+                Err(Ended { done }) => {
+                    self.flush(Reason::Due);
+                    if let Some(done) = done {
+                        // Who asked may have stopped waiting.
+                        let _ = done.send(());
+                    }
+                    return;
                 }
-                return;
             }
         }
     }
 
-    /// Takes what comes until the next flush is due; says whether it is the last.
-    fn gather(&mut self) -> (bool, Option<SyncSender<()>>) {
-        let begun = Instant::now();
+    /// Takes what comes until something is to be written, or until the end.
+    fn gather(&mut self) -> Result<Reason, Ended> {
         let interval = self.settings.flush.max(self.pause);
         loop {
             let idle = self.pending.is_empty() && !self.untidy && self.pause.is_zero();
-            let due = begun + if idle { IDLE } else { interval };
+            let due = self.flushed + if idle { IDLE } else { interval };
             let wait = due.saturating_duration_since(Instant::now());
-            if wait.is_zero() || self.pending.len() >= MOST_PENDING && self.pause.is_zero() {
-                return (false, None);
+            if wait.is_zero() {
+                return Ok(Reason::Due);
+            }
+            if self.pending.len() > BATCH && self.pause.is_zero() {
+                return Ok(Reason::Many);
             }
             if self.pending.len() >= MOST_PENDING {
                 // Whoever wakes the writer must not shorten the pause after a failure.
@@ -116,17 +138,17 @@ impl Writer {
             match received {
                 Ok(Message::Entry(entry)) => {
                     let weight = entry.weight();
-                    self.pending.push((self.prepared(*entry), weight));
+                    self.pending.push((self.prepared(entry), weight));
                 }
-                Ok(Message::Close(done)) => return (true, Some(done)),
-                Err(RecvTimeoutError::Timeout) => return (false, None),
-                Err(RecvTimeoutError::Disconnected) => return (true, None),
+                Ok(Message::Close(done)) => return Err(Ended { done: Some(done) }),
+                Err(RecvTimeoutError::Timeout) => return Ok(Reason::Due),
+                Err(RecvTimeoutError::Disconnected) => return Err(Ended { done: None }),
             }
         }
     }
 
     /// What is left to do before a record can be kept.
-    fn prepared(&self, mut entry: Entry) -> Entry {
+    fn prepared(&self, mut entry: Box<Entry>) -> Box<Entry> {
         entry.record.instance.clone_from(&self.settings.instance);
         if let (Some(thinking), Some(content)) = (entry.thinking, &mut entry.record.content)
             && content.before.thinking != thinking
@@ -144,8 +166,13 @@ impl Writer {
         entry
     }
 
-    fn flush(&mut self) {
-        match self.try_flush() {
+    fn flush(&mut self, reason: Reason) {
+        let written = self.write(reason);
+        self.flushed = match reason {
+            Reason::Due => Instant::now(),
+            Reason::Many => self.flushed,
+        };
+        match written {
             Ok(()) => {
                 self.pause = Duration::ZERO;
                 if self.board.running() {
@@ -171,28 +198,36 @@ impl Writer {
         }
     }
 
-    fn try_flush(&mut self) -> Result<(), StoreError> {
+    fn write(&mut self, reason: Reason) -> Result<(), StoreError> {
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(store::open(&self.settings.place, self.settings.limits)?),
         };
-        while !self.pending.is_empty() {
+        loop {
             let batch = self.pending.len().min(BATCH);
-            let mut records = self
-                .pending
-                .iter()
-                .take(batch)
-                .map(|(entry, _)| &entry.record);
-            let ids = store.write(&mut records)?;
+            let last = batch == self.pending.len();
+            if batch == 0 || last && reason == Reason::Many {
+                break;
+            }
+            let records = self.pending.iter().take(batch);
+            let mut records = records.map(|(entry, _)| &entry.record);
+            let ids = if last {
+                store.write(&mut records)
+            } else {
+                store.write_ahead(&mut records)
+            }?;
             for (id, (entry, weight)) in ids.into_iter().zip(self.pending.drain(..batch)) {
                 self.board.held.fetch_sub(weight, Ordering::Relaxed);
                 self.board.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.board.written.fetch_add(1, Ordering::Relaxed);
                 if self.written.receiver_count() > 0 {
                     // Those who listened may have left.
-                    let _ = self.written.send(Arc::new(summary(id, entry)));
+                    let _ = self.written.send(Arc::new(summary(id, *entry)));
                 }
             }
+        }
+        if reason == Reason::Many {
+            return Ok(());
         }
         self.untidy = store.tidy(Utc::now().timestamp_millis())?;
         self.board.size.store(store.size()?, Ordering::Relaxed);

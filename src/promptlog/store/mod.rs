@@ -40,6 +40,15 @@ pub(super) trait Store: Debug + Send {
     fn write(&mut self, records: &mut dyn Iterator<Item = &Record>)
     -> Result<Vec<i64>, StoreError>;
 
+    /// Writes records that others follow in the same flush: as [`Self::write`], but where that is cheaper a power cut may
+    /// take them until those are written.
+    fn write_ahead(
+        &mut self,
+        records: &mut dyn Iterator<Item = &Record>,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.write(records)
+    }
+
     /// Keeps the log within its limits, a bounded amount of work at a time; says whether there is more to do.
     fn tidy(&mut self, now: i64) -> Result<bool, StoreError>;
 

@@ -14,12 +14,16 @@ use crate::{
 };
 
 fn start(log: &Log, content: Content) -> PromptLog {
+    start_flushing(log, content, Duration::from_millis(5))
+}
+
+fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
     PromptLog::start(Settings {
         place: log.place.clone(),
         instance: None,
         content,
         opt_out: true,
-        flush: Duration::from_millis(5),
+        flush,
         limits: LIMITS,
     })
     .unwrap()
@@ -50,6 +54,22 @@ fn a_record_is_announced_once_it_can_be_read() {
         running.close();
         assert_eq!(running.status().written, 3);
         assert_eq!(running.status().health, Health::Running);
+    }
+}
+
+#[test]
+fn many_records_do_not_wait_for_the_flush() {
+    for log in Log::each() {
+        let running = start_flushing(&log, Content::Off, Duration::from_secs(3600));
+        let mut written = running.subscribe();
+        for n in 0..1024 {
+            running.send(entry(chat(NOW + n, "hello", "hi")));
+        }
+        for n in 1..=512 {
+            assert_eq!(written.blocking_recv().unwrap().id, n);
+        }
+        running.close();
+        assert_eq!(running.status().written, 1024);
     }
 }
 

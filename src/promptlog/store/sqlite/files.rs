@@ -16,8 +16,10 @@ use crate::promptlog::store::StoreError;
 const WRITER_PATIENCE: Duration = Duration::from_millis(250);
 /// How long a reader waits for the writer.
 const READER_PATIENCE: Duration = Duration::from_secs(5);
-/// The page cache of a connection, in KiB.
-const CACHE_KIB: i64 = 4096;
+/// The page cache of the writer, in KiB: it mostly appends, and its memory is the gateway's.
+const WRITER_CACHE_KIB: i64 = 1024;
+/// The page cache of a reader, in KiB.
+const READER_CACHE_KIB: i64 = 4096;
 
 /// The file beside the database with this suffix.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -55,7 +57,7 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // Checkpoints are the store's to time.
     connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
@@ -68,7 +70,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READER_PATIENCE)?;
     let failed = StoreError::database("open");
     connection
-        .pragma_update(None, "cache_size", -CACHE_KIB)
+        .pragma_update(None, "cache_size", -READER_CACHE_KIB)
         .map_err(failed)?;
     schema::check(&connection, path)?;
     Ok(connection)

@@ -61,6 +61,23 @@ impl Store {
         })
     }
 
+    fn write_synced(
+        &mut self,
+        records: &mut dyn Iterator<Item = &Record>,
+        sync: &str,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.connection
+            .pragma_update(None, "synchronous", sync)
+            .map_err(StoreError::database("write to"))?;
+        let written = self.insert_all(records);
+        if written.is_err() {
+            // Words and texts of the transaction are not in the database after all.
+            self.words = Words::default();
+            self.segment = None;
+        }
+        written
+    }
+
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         let large = std::fs::metadata(&self.wal).is_ok_and(|file| file.len() >= CHECKPOINT_BYTES);
         if large {
@@ -82,20 +99,18 @@ impl super::Store for Store {
         records: &mut dyn Iterator<Item = &Record>,
     ) -> Result<Vec<i64>, StoreError> {
         let sync = if self.resting == 0 { "FULL" } else { "NORMAL" };
-        let failed = StoreError::database("write to");
-        self.connection
-            .pragma_update(None, "synchronous", sync)
-            .map_err(failed)?;
-        let written = self.insert_all(records);
-        match written {
-            Ok(_) => self.resting = self.resting.saturating_sub(1),
-            // Words and texts of the transaction are not in the database after all.
-            Err(_) => {
-                self.words = Words::default();
-                self.segment = None;
-            }
+        let written = self.write_synced(records, sync);
+        if written.is_ok() {
+            self.resting = self.resting.saturating_sub(1);
         }
         written
+    }
+
+    fn write_ahead(
+        &mut self,
+        records: &mut dyn Iterator<Item = &Record>,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.write_synced(records, "NORMAL")
     }
 
     fn tidy(&mut self, now: i64) -> Result<bool, StoreError> {
