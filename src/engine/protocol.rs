@@ -131,7 +131,12 @@ pub(super) enum FromWorker {
     /// The model could not be loaded; the worker ends after this, so that the runtime's last lines are flushed.
     LoadFailed { reason: String },
     /// The run has begun, with this many tokens of the prompt in the KV cache.
-    Running { job: JobId, cached: u32 },
+    Running {
+        job: JobId,
+        cached: u32,
+        /// Bytes that the runtime is to write after the last token.
+        writes: u64,
+    },
     /// A piece of the answer.
     Token {
         job: JobId,

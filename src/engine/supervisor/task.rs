@@ -25,6 +25,9 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Time in which log lines follow the message that a run has failed.
 const LOG_DELAY: Duration = Duration::from_millis(50);
 
+/// Writing to the slowest card that people use, in bytes per second.
+const SLOWEST_WRITE: u64 = 5_000_000;
+
 /// An alarm that is so late says that rkgate itself stood still.
 const STANDSTILL: Duration = Duration::from_secs(2);
 
@@ -52,6 +55,8 @@ struct Running {
     mark: u64,
     /// When the next token is overdue.
     deadline: Instant,
+    /// Time that the end of the run may take beyond that of a token, as a file is written.
+    writing: Duration,
 }
 
 impl Running {
@@ -198,15 +203,20 @@ impl Task {
                     let _ = reply.send(Ok(loaded));
                 }
             }
-            FromWorker::Running { job, cached } => {
+            FromWorker::Running {
+                job,
+                cached,
+                writes,
+            } => {
                 if let Some(running) = self.running_job(job) {
+                    running.writing = Duration::from_secs(writes / SLOWEST_WRITE);
                     running.tell(Progress::Reading { cached });
                 }
             }
             FromWorker::Token { job, text, tokens } => {
                 let deadline = self.last_sign + self.stall_timeout;
                 if let Some(running) = self.running_job(job) {
-                    running.deadline = deadline;
+                    running.deadline = deadline + running.writing;
                     running.tell(Progress::Piece { text, tokens });
                 }
             }
@@ -296,6 +306,7 @@ impl Task {
                     command,
                     mark: self.tail.mark(),
                     deadline,
+                    writing: Duration::ZERO,
                 });
                 self.send(&ToWorker::Run {
                     job,

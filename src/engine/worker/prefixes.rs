@@ -23,6 +23,8 @@ use store::{Saved, Seen, Store};
 const LEAST: usize = 256;
 /// Tokens of an answer that room is made for. A longer one costs another file its place afterwards.
 const ANSWER: usize = 512;
+/// Files in a row that may be written for nothing.
+const WASTED: u32 = 3;
 /// Share of the newest measurement in the mean speed of the disk.
 const NEWEST: f64 = 0.5;
 
@@ -39,6 +41,8 @@ pub(super) struct Prefixes {
     disk: Option<f64>,
     /// Whether the runtime did not save when it was asked to.
     refused: bool,
+    /// Files in a row that were written and could not be kept, as the run was aborted.
+    wasted: u32,
 }
 
 /// What came of looking for a file.
@@ -57,12 +61,18 @@ pub(super) enum Fetched {
 pub(super) struct Saving {
     name: String,
     path: PathBuf,
+    size: u64,
 }
 
 impl Saving {
     /// Where the runtime is to write it.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The bytes to expect.
+    pub(super) fn size(&self) -> u64 {
+        self.size
     }
 }
 
@@ -79,6 +89,7 @@ impl Prefixes {
                 prefill: settings.prefill,
                 disk: None,
                 refused: false,
+                wasted: 0,
             }),
             Err(error) => {
                 note(&format!(
@@ -177,7 +188,7 @@ impl Prefixes {
             return None;
         }
         let path = self.store.partial(&name);
-        Some(Saving { name, path })
+        Some(Saving { name, path, size })
     }
 
     /// The run has ended; `kv` is what it has left in the cache, `None` if that is not to be kept. Whether there is one
@@ -185,8 +196,12 @@ impl Prefixes {
     pub(super) fn finish(&mut self, saving: Saving, kv: Option<&[u32]>) -> bool {
         let Some(ids) = kv.filter(|ids| !ids.is_empty()) else {
             self.store.discard(&saving.path);
+            self.wasted += 1;
+            // A runtime without limits for a run is aborted at them, and who always sets one would write for nothing.
+            self.refused |= self.wasted >= WASTED;
             return false;
         };
+        self.wasted = 0;
         // The runtime tells of a failure by a line of its log and no more.
         let least = ids.len() as u64 * self.bytes_per_token / 2;
         match self.store.keep(&saving.name, ids, least) {
@@ -285,6 +300,19 @@ mod tests {
         let saving = prefixes.saving(&prompt(2), HEAD, 0).unwrap();
         assert!(!save(&mut prefixes, saving, 20_000), "it is cut short");
         assert!(prefixes.saving(&prompt(2), HEAD, 0).is_none());
+    }
+
+    #[test]
+    fn where_runs_are_always_aborted_writing_comes_to_an_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut prefixes = prefixes(dir.path());
+        prefixes.saving(&prompt(1), HEAD, 0);
+        let mut wasted = 0;
+        while let Some(saving) = prefixes.saving(&prompt(2), HEAD, 0) {
+            assert!(!prefixes.finish(saving, None));
+            wasted += 1;
+        }
+        assert_eq!(wasted, WASTED);
     }
 
     #[test]

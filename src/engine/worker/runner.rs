@@ -220,6 +220,7 @@ impl Runner {
         shared.send(&FromWorker::Running {
             job,
             cached: predicted,
+            writes: pass.saving.as_ref().map_or(0, Saving::size),
         });
         let mut report = session.pass(shared, &mut pass, predicted)?;
         if session.may_have_lost_its_end_token(&pass, &report) {
