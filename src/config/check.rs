@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderName, HeaderValue};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 use url::Url;
 
 use super::{
     Address, Alias, ApiKey, Config, Engine, Keys, Library, Limits, Listen, LogServer, LogStore,
-    Period, Policy, PromptCache, PromptLog, Telemetry, Upstream,
+    Period, Policy, PromptCache, PromptLog, Telemetry, Traces, Upstream,
     file::{self, At, Kind},
     preload, read, unreadable,
 };
@@ -376,8 +377,38 @@ impl Checker<'_> {
             log_level: telemetry.log_level.value.clone(),
             log_format: telemetry.log_format,
             log_file: telemetry.log_file.as_ref().map(|path| self.path(path)),
+            traces: self.traces(telemetry),
         }
     }
+
+    fn traces(&mut self, telemetry: &file::Telemetry) -> Option<Traces> {
+        let name = telemetry.otlp_headers_env.as_ref();
+        let text = name.and_then(|name| self.secret(name, "the collector gets no headers"));
+        let mut headers = Vec::new();
+        for part in text.iter().flat_map(|text| text.split(',')) {
+            match header(part) {
+                Some(header) => headers.push(header),
+                // The value may be a secret.
+                None => self.problems.push(
+                    Problem::error("C003", "a part of the variable's text is no header")
+                        .at(name.and_then(|name| name.span.clone()), "the variable")
+                        .help("write `name=value,name=value`"),
+                ),
+            }
+        }
+        Some(Traces {
+            endpoint: self.url(telemetry.otlp_endpoint.as_ref()?)?,
+            headers,
+            sample_ratio: telemetry.otlp_sample_ratio.0,
+        })
+    }
+}
+
+fn header(text: &str) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = text.split_once('=')?;
+    let mut value: HeaderValue = value.trim().parse().ok()?;
+    value.set_sensitive(true);
+    Some((name.trim().parse().ok()?, value))
 }
 
 /// What the kernel says, or else a name that says as much.

@@ -6,7 +6,10 @@ use std::{borrow::Cow, ops::Range, path::PathBuf};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::units::{Address, Budget, ByteSize, Period};
+use super::{
+    share::Share,
+    units::{Address, Budget, ByteSize, Period},
+};
 
 /// A value and where it is written; `None` for a default.
 #[derive(Debug, Clone)]
@@ -402,6 +405,13 @@ pub(super) struct Telemetry {
     pub(super) log_format: LogFormat,
     /// Write the log to this file instead of stderr.
     pub(super) log_file: Option<At<PathBuf>>,
+    /// Base URL of an OpenTelemetry collector that gets a trace of each request by OTLP/HTTP, without any text of prompts
+    /// or answers, e.g. `http://127.0.0.1:4318`; without it none is made.
+    pub(super) otlp_endpoint: Option<At<String>>,
+    /// Name of the environment variable that holds headers for it: `name=value`, separated by commas.
+    pub(super) otlp_headers_env: Option<At<String>>,
+    /// The share of requests that are traced, 0 to 1, where the caller's `traceparent` does not say.
+    pub(super) otlp_sample_ratio: Share,
 }
 
 impl Default for Telemetry {
@@ -410,6 +420,9 @@ impl Default for Telemetry {
             log_level: "info".to_owned().into(),
             log_format: LogFormat::Auto,
             log_file: None,
+            otlp_endpoint: None,
+            otlp_headers_env: None,
+            otlp_sample_ratio: Share(1.0),
         }
     }
 }

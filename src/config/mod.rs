@@ -7,6 +7,7 @@ mod keys;
 mod log;
 mod preload;
 mod read;
+mod share;
 mod units;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use http::{HeaderName, HeaderValue};
 use schemars::transform::ReplaceConstValue;
 use url::Url;
 
@@ -224,6 +226,19 @@ pub struct Telemetry {
     pub log_format: LogFormat,
     /// The file that the log goes to instead of stderr.
     pub log_file: Option<PathBuf>,
+    /// Where traces of requests go, if anywhere.
+    pub traces: Option<Traces>,
+}
+
+/// Where traces of requests go.
+#[derive(Debug, Clone)]
+pub struct Traces {
+    /// The collector's base URL.
+    pub endpoint: Url,
+    /// Headers for it; they may hold a secret.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The share of requests that are traced, 0 to 1.
+    pub sample_ratio: f64,
 }
 
 /// Where a configuration comes from, least binding first.

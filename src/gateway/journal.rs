@@ -96,6 +96,11 @@ impl Journal {
         }
     }
 
+    /// The model that was asked for; empty as long as that is not known.
+    pub(super) fn asked(&self) -> &str {
+        &self.record.asked
+    }
+
     /// Notes what was decided.
     pub(super) fn decided(&mut self, decided: &mut Decided) {
         self.record.asked.clone_from(&decided.original.model);

@@ -18,6 +18,7 @@ mod remote;
 mod route;
 mod server;
 mod settings;
+mod traced;
 mod upstream;
 
 use std::{

@@ -14,6 +14,7 @@ use super::{
     journal::{Ended, Journal},
     local::Sharing,
     route::Call,
+    traced::{self, Outcome},
 };
 use crate::{
     chat::{FinishReason, Sampling, Usage, answer::AnswerNotes},
@@ -21,6 +22,7 @@ use crate::{
     telemetry::{
         Activity, Metrics, Operation, RequestRecord,
         activity::{Ending, Ticket},
+        traces::Traces,
     },
 };
 
@@ -41,6 +43,8 @@ pub(super) struct Record {
     pub(super) sampling: Option<Sampling>,
     /// What the rules have done to the answer.
     pub(super) notes: AnswerNotes,
+    /// Time that the engine took to read the prompt.
+    pub(super) prefill: Option<Duration>,
     /// Time in the engine's queue.
     pub(super) queued: Option<Duration>,
     /// Why much of the prompt was not found in the KV cache.
@@ -59,12 +63,17 @@ pub(super) struct Record {
 
 impl Record {
     /// Who answers, by the name in metrics.
-    fn provider(&self) -> &str {
+    pub(super) fn provider(&self) -> &str {
         if self.provider.is_empty() {
             ENGINE
         } else {
             &self.provider
         }
+    }
+
+    /// Whether an upstream answers.
+    pub(super) fn is_remote(&self) -> bool {
+        !self.provider.is_empty()
     }
 
     /// Tells who watches.
@@ -141,7 +150,12 @@ pub(super) fn decided(exchange: &Exchange) {
 }
 
 /// Tells of a request that has ended. Runs inside its span.
-pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metrics: &Metrics) {
+pub(super) fn finished(
+    exchange: &mut Exchange,
+    failure: Option<&Failure>,
+    metrics: &Metrics,
+    traces: Option<&Traces>,
+) {
     let duration = exchange.started.elapsed();
     let verdict = failure.map(Failure::verdict);
     let status = match (failure, exchange.status()) {
@@ -151,10 +165,22 @@ pub(super) fn finished(exchange: &mut Exchange, failure: Option<&Failure>, metri
     };
     tell(exchange, status, duration, failure);
     let class = exchange.purpose();
-    let record = &mut exchange.record;
-    let first_token = record
+    let first_token = exchange
+        .record
         .first_token
         .map(|at| at.duration_since(exchange.started));
+    if let (Some(traces), Some(call)) = (traces, exchange.record.call) {
+        let error = failure.filter(|_| status >= 500);
+        let error = error.map(ToString::to_string);
+        let outcome = Outcome {
+            status,
+            error: error.as_deref(),
+            first_token,
+            duration,
+        };
+        traced::send(traces, exchange, call, outcome);
+    }
+    let record = &mut exchange.record;
     if let Some(ticket) = record.ticket.take() {
         ticket.end(Ending {
             status,

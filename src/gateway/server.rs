@@ -182,7 +182,13 @@ async fn answer(gateway: &Arc<Gateway>, mut exchange: Exchange) -> Option<HttpSe
         if let Err(failure) = &result {
             exchange.fail(failure).await;
         }
-        observe::finished(&mut exchange, result.as_ref().err(), &gateway.metrics);
+        let traces = gateway.settings.traces.as_deref();
+        observe::finished(
+            &mut exchange,
+            result.as_ref().err(),
+            &gateway.metrics,
+            traces,
+        );
     }
     .instrument(span)
     .await;

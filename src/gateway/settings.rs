@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::auth::Keys;
-use crate::promptlog::PromptLog;
+use crate::{promptlog::PromptLog, telemetry::traces::Traces};
 
 /// Limits, timeouts and access rules of the gateway.
 #[derive(Debug, Clone)]
@@ -35,6 +35,8 @@ pub struct GatewaySettings {
     pub cors: Vec<String>,
     /// What keeps a record of each request, if anything does.
     pub log: Option<Arc<PromptLog>>,
+    /// What sends a trace of each request, if anything does.
+    pub traces: Option<Arc<Traces>>,
     /// API keys; `None` asks for none.
     pub keys: Option<Keys>,
 }
@@ -55,6 +57,7 @@ impl Default for GatewaySettings {
             max_requests: 512,
             cors: vec!["*".to_owned()],
             log: None,
+            traces: None,
             keys: None,
         }
     }

@@ -16,7 +16,12 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-use super::{board::Board, engine::Watched, prompt_log::Logged};
+use super::{
+    board::Board,
+    engine::Watched,
+    prompt_log::Logged,
+    traces::{Traced, Traces},
+};
 use crate::{chat, engine::Engine, policy::live::Attempt, promptlog::PromptLog};
 
 #[cfg(test)]
@@ -265,6 +270,11 @@ impl Metrics {
     /// Adds the prompt log's state, which is looked at anew at each scrape.
     pub fn watch_log(&mut self, log: Arc<PromptLog>) {
         self.registry.register_collector(Box::new(Logged(log)));
+    }
+
+    /// Lets what becomes of traces be read.
+    pub fn watch_traces(&mut self, traces: Arc<Traces>) {
+        self.registry.register_collector(Box::new(Traced(traces)));
     }
 
     /// Lets these model and upstream names appear as labels; all others count as `other`.

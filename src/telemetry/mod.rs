@@ -6,6 +6,7 @@ mod engine;
 pub mod logging;
 pub mod metrics;
 mod prompt_log;
+pub mod traces;
 
 pub use activity::Activity;
 pub use metrics::{Metrics, Operation, RequestRecord};

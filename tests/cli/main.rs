@@ -17,6 +17,7 @@ mod serve;
 mod server;
 mod shared;
 mod tasks;
+mod traces;
 
 use std::{
     fs,

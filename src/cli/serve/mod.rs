@@ -27,7 +27,7 @@ use crate::{
     gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
     policy::live::{Live, LoadError},
     promptlog::PromptLog,
-    telemetry::{Metrics, board::Board, logging},
+    telemetry::{Metrics, board::Board, logging, traces::Traces},
 };
 
 /// How long open calls of the admin port may go on once all answers are through.
@@ -57,6 +57,11 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the prompt log", &error))?;
     let prompt_log = Arc::new(prompt_log);
     metrics.watch_log(Arc::clone(&prompt_log));
+    let traces = config.telemetry.traces.as_ref();
+    let traces = traces.map(|to| Arc::new(Traces::start(settings::traces(to), runtime.handle())));
+    if let Some(traces) = &traces {
+        metrics.watch_traces(Arc::clone(traces));
+    }
     metrics.policy_loaded(&policy.last_attempt());
     let parts = Parts {
         config,
@@ -64,11 +69,15 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         engine,
         policy: Arc::new(policy),
         prompt_log: Arc::clone(&prompt_log),
+        traces: traces.clone(),
         metrics: Arc::new(metrics),
         started,
     };
     let ended = runtime.block_on(serve(parts));
     prompt_log.close();
+    if let Some(traces) = traces {
+        runtime.block_on(traces.close());
+    }
     // What still runs after a second signal must not hold the process.
     runtime.shutdown_background();
     drop(log);
@@ -104,6 +113,7 @@ struct Parts {
     engine: Engine,
     policy: Arc<Live>,
     prompt_log: Arc<PromptLog>,
+    traces: Option<Arc<Traces>>,
     metrics: Arc<Metrics>,
     started: Instant,
 }
@@ -115,6 +125,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         engine,
         policy,
         prompt_log,
+        traces,
         metrics,
         started,
     } = parts;
@@ -130,6 +141,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
     let gateway = Gateway::new(
         GatewaySettings {
             log: Some(Arc::clone(&prompt_log)),
+            traces,
             ..settings::gateway(&config)
         },
         Arc::new(engine.clone()),

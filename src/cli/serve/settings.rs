@@ -9,6 +9,7 @@ use crate::{
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
     policy::{Platform, live::Origin},
     promptlog,
+    telemetry::traces::TraceSettings,
     wire::openai::ThinkSwitch,
 };
 
@@ -70,6 +71,7 @@ pub(in crate::cli) fn gateway(config: &Config) -> GatewaySettings {
         max_requests: limits.concurrent_requests,
         cors: config.listen.cors.clone(),
         log: None,
+        traces: None,
         keys: (!config.keys.is_empty()).then(|| Keys::new(config.keys.digests())),
     }
 }
@@ -85,6 +87,14 @@ pub(in crate::cli) fn prompt_log(log: &config::PromptLog) -> promptlog::Settings
             retention: log.retention,
             max_size: log.max_size,
         },
+    }
+}
+
+pub(in crate::cli) fn traces(traces: &config::Traces) -> TraceSettings {
+    TraceSettings {
+        endpoint: traces.endpoint.clone(),
+        headers: traces.headers.clone(),
+        sample_ratio: traces.sample_ratio,
     }
 }
 

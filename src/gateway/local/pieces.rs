@@ -120,6 +120,7 @@ impl Pieces {
                 let span = Span::current();
                 span.record("prefill_ms", millis(completion.prefill));
                 span.record("decode_ms", millis(completion.decode));
+                record.prefill = Some(completion.prefill);
                 record.miss = completion.miss;
                 let usage = Usage {
                     reasoning: self.assembler.reasoning_tokens(),
