@@ -9,6 +9,7 @@
 
 mod bench;
 mod console;
+mod dashboard;
 mod explain;
 mod log;
 mod log_server;
