@@ -29,6 +29,8 @@ const BATCH: usize = 512;
 const MOST_PENDING: usize = 8192;
 /// Time between two attempts to write after a failure: from a second, doubling up to this.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What the writer adds to its niceness: a flush of a second's records must not hold up a token on a busy core.
+const NICENESS: i32 = 10;
 /// How often limits are looked at where nothing is written.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -90,6 +92,8 @@ impl Writer {
     }
 
     fn run(mut self) {
+        // On Linux niceness is each thread's own. Without it the writer is as quick as the rest.
+        let _ = rustix::process::nice(NICENESS);
         // A log that cannot be opened is to be known before the first request.
         self.flush(Reason::Due);
         loop {
