@@ -48,31 +48,37 @@ pub enum ResidencyError {
 impl Scheduler {
     /// Loads a model; returns when it is there.
     pub(super) async fn load_by_hand(&self, name: &str) -> Result<(), ResidencyError> {
-        let (model, slot) = self.by_name(name)?;
-        if slot.loaded().is_none() {
-            // Where its worker has died nobody may have noticed yet.
-            self.queue.lost(model);
+        let (first, others) = self.by_name(name)?;
+        if others.iter().any(|slot| slot.loaded().is_some()) {
+            return Ok(());
         }
-        let loaded = self.queue.load(model);
-        self.fulfilled(model, loaded).await
+        if first.loaded().is_none() {
+            // Where its worker has died nobody may have noticed yet.
+            self.queue.lost(first.model);
+        }
+        let loaded = self.queue.load(first.model);
+        self.fulfilled(first.model, loaded).await
     }
 
-    /// Unloads a model; returns when its memory is free.
+    /// Unloads all instances of a model; returns when their memory is free.
     pub(super) async fn unload_by_hand(&self, name: &str) -> Result<(), ResidencyError> {
-        let (model, _) = self.by_name(name)?;
-        let unloaded = self.queue.unload(model);
-        self.fulfilled(model, unloaded).await
-    }
-
-    /// Keeps a model from now on, or no longer.
-    pub(super) fn pin_by_hand(&self, name: &str, pinned: bool) -> Result<(), ResidencyError> {
-        let (model, slot) = self.by_name(name)?;
-        tracing::info!(model = slot.card.id, pinned, "pinned or unpinned by hand");
-        self.queue.pin(model, pinned);
+        let (first, others) = self.by_name(name)?;
+        for slot in std::iter::once(first).chain(others) {
+            let unloaded = self.queue.unload(slot.model);
+            self.fulfilled(slot.model, unloaded).await?;
+        }
         Ok(())
     }
 
-    fn by_name(&self, name: &str) -> Result<(ModelIndex, Arc<Slot>), EngineError> {
+    /// Keeps the first instance of a model from now on, or no longer.
+    pub(super) fn pin_by_hand(&self, name: &str, pinned: bool) -> Result<(), ResidencyError> {
+        let (slot, _) = self.by_name(name)?;
+        tracing::info!(model = slot.card.id, pinned, "pinned or unpinned by hand");
+        self.queue.pin(slot.model, pinned);
+        Ok(())
+    }
+
+    fn by_name(&self, name: &str) -> Result<(&Arc<Slot>, &[Arc<Slot>]), EngineError> {
         if self.closing.is_cancelled() {
             return Err(EngineError::ShuttingDown);
         }

@@ -1,6 +1,6 @@
 //! Why a prompt had to be read that the KV cache might have held.
 //!
-//! Each model reads one conversation after the other, and its KV cache holds the last one. What is known of the last
+//! Each worker reads one conversation after the other, and its KV cache holds the last one. What is known of the last
 //! prompts tells whether a conversation has changed, or another one has come in between.
 
 use std::{
@@ -34,7 +34,7 @@ pub enum Miss {
     Rewritten,
     /// The model has run something else in between.
     Intruded,
-    /// The model was unloaded in between.
+    /// The model was unloaded in between, or another instance of it reads the conversation now.
     Evicted,
 }
 
@@ -84,6 +84,27 @@ impl Fingerprint {
         }
     }
 
+    /// Whether it is a task or another job that stands for itself.
+    pub(super) fn is_task(&self) -> bool {
+        self.task
+    }
+
+    /// Whether it is a later turn of the conversation that `old` is a turn of.
+    pub(super) fn goes_on_with(&self, old: &Self) -> bool {
+        let same = match (&old.conversation, &self.conversation) {
+            (Some(old), Some(new)) => old == new,
+            _ => {
+                self.messages.len() > old.messages.len() && self.messages.starts_with(&old.messages)
+            }
+        };
+        same && !old.task && !self.task
+    }
+
+    /// Whether it says to belong to the same conversation.
+    pub(super) fn is_about(&self, other: &Self) -> bool {
+        self.conversation.is_some() && self.conversation == other.conversation
+    }
+
     pub(super) fn of(job: &Job) -> Self {
         let (system, messages) = match &job.prompt {
             Prompt::Chat(request) => parts(request),
@@ -97,6 +118,16 @@ impl Fingerprint {
                 || matches!(job.prompt, Prompt::Embed(_)),
             conversation: job.origin.conversation.clone(),
             system,
+            messages: messages.into(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test(task: bool, conversation: Option<&str>, messages: &[u64]) -> Self {
+        Self {
+            task,
+            conversation: conversation.map(Into::into),
+            system: 0,
             messages: messages.into(),
         }
     }
@@ -132,6 +163,7 @@ fn hash(value: impl std::hash::Hash) -> u64 {
 /// A run that has read its prompt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reading {
+    /// The model's first instance, whichever ran it.
     pub(super) model: ModelIndex,
     /// Process that ran it; another one is another KV cache.
     pub(super) worker: Option<u32>,
@@ -187,17 +219,8 @@ impl Conversations {
 
     /// The last turn of the conversation.
     fn last(&self, print: &Fingerprint, model: ModelIndex) -> Option<usize> {
-        let follows = |known: &Known| {
-            let (old, new) = (&known.print, print);
-            let same = match (&old.conversation, &new.conversation) {
-                (Some(old), Some(new)) => old == new,
-                _ => {
-                    new.messages.len() > old.messages.len()
-                        && new.messages.starts_with(&old.messages)
-                }
-            };
-            same && !old.task && !new.task && known.reading.model == model
-        };
+        let follows =
+            |known: &Known| print.goes_on_with(&known.print) && known.reading.model == model;
         self.known.iter().rposition(follows)
     }
 
@@ -220,7 +243,7 @@ impl Conversations {
             Miss::Trimmed
         } else if !print.messages.starts_with(&old.messages) {
             Miss::Rewritten
-        } else if since.any(|other| other.reading.model == now.model) {
+        } else if since.any(|other| other.reading.worker == now.worker) {
             Miss::Intruded
         } else if now.cached == 0 {
             // The worker has loaded its model again.

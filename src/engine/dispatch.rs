@@ -118,11 +118,8 @@ impl Scheduler {
             Turn::Stopped => Ended::Aborted,
             Turn::ModelLost => Ended::ModelLost,
         };
-        if matches!(turn, Turn::Failed(_))
-            && pending.slot.loaded().is_none()
-            && let Some(model) = self.index(&pending.slot)
-        {
-            self.queue.lost(model);
+        if matches!(turn, Turn::Failed(_)) && pending.slot.loaded().is_none() {
+            self.queue.lost(pending.slot.model);
         }
         if !self.queue.ended(pending.job, how) {
             // The client has its answer, or is gone.

@@ -158,11 +158,19 @@ impl Engine {
                 }),
             })
         });
-        let models = scheduler.slots.iter().zip(scheduler.queue.residency());
-        let models = models.map(|(slot, (residency, pinned))| ModelStatus {
-            model: slot.card.id.clone(),
-            residency,
-            pinned,
+        let residency = scheduler.queue.residency();
+        let instances: Vec<_> = scheduler.slots.iter().zip(residency).collect();
+        let models = instances.chunk_by(|(one, _), (other, _)| one.first == other.first);
+        let models = models.filter_map(|instances| {
+            let (first, (_, pinned)) = instances.first()?;
+            Some(ModelStatus {
+                model: first.card.id.clone(),
+                residency: instances
+                    .iter()
+                    .map(|(_, (residency, _))| *residency)
+                    .max()?,
+                pinned: *pinned,
+            })
         });
         Status {
             library: scheduler.library.clone(),

@@ -1,6 +1,9 @@
 //! Loading and unloading models.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     EngineError, ModelKind, library,
@@ -63,7 +66,10 @@ impl Scheduler {
                         limit,
                         "the model's context limit is lower than assumed; set `context` in model.toml"
                     );
-                    slot.learn_context(limit);
+                    let same = |other: &&Arc<Slot>| other.first == slot.first;
+                    for instance in self.slots.iter().filter(same) {
+                        instance.learn_context(limit);
+                    }
                 }
                 Err(failure) => {
                     reason = failure.reason;

@@ -1,6 +1,7 @@
 //! What the gateway knows of engines: the model catalogue, residency, the queue and the supervision of workers.
 //!
-//! The gateway process never loads librkllmrt.so; one worker process per resident model does (`worker/`).
+//! The gateway process never loads librkllmrt.so; one worker process per resident model, or instance of one, does
+//! (`worker/`).
 //! This file is the border: the gateway uses [`Engine`], [`Job`] and [`Run`] and nothing else of this room.
 
 use std::{
@@ -192,6 +193,7 @@ mod conversations;
 mod dispatch;
 mod error;
 mod handle;
+mod instances;
 mod library;
 mod loading;
 mod pending;

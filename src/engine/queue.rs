@@ -220,6 +220,11 @@ impl Queue {
         self.lock().schedule.residency()
     }
 
+    /// Whether a model has room beside what is loaded or is to be, and `wanted`.
+    pub(super) fn fits(&self, model: ModelIndex, wanted: &[ModelIndex]) -> bool {
+        self.lock().schedule.fits(model, wanted)
+    }
+
     /// Takes all jobs out, and stops the running one.
     pub(super) fn drain(&self) -> Vec<Arc<Pending>> {
         self.tell(|state, _| {

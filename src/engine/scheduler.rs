@@ -4,6 +4,7 @@
 
 use std::{
     collections::HashMap,
+    ops::Range,
     path::PathBuf,
     sync::{
         Arc, Mutex,
@@ -46,9 +47,12 @@ pub(super) struct Scheduler {
     pub(super) conversations: Mutex<Conversations>,
     /// Cancelled when no more jobs are taken.
     pub(super) closing: CancellationToken,
-    /// In catalogue order.
+    /// Held while a job is given to one of several instances.
+    pub(super) assigning: Mutex<()>,
+    /// The instances of all models, in catalogue order.
     pub(super) slots: Vec<Arc<Slot>>,
-    by_id: HashMap<String, ModelIndex>,
+    /// The places of each model's instances in `slots`.
+    by_id: HashMap<String, Range<usize>>,
     jobs: AtomicU64,
 }
 
@@ -61,24 +65,35 @@ impl Scheduler {
     ) -> (Self, Orders) {
         let budget = library::memory_budget(settings.memory_budget, library.is_none());
         let preload = preload(&settings, &catalog, budget);
-        let models = catalog.models().iter().map(|card| ModelTable {
-            memory: card.expected_memory(),
-            domain: card.manifest.domain,
-            pinned: card.manifest.pin,
-            preload: preload.iter().position(|id| *id == card.id),
-        });
-        let (queue, orders) = Queue::new(models.collect(), settings.queue_limit, budget);
-        let cards = || catalog.models().iter();
+        let mut slots = Vec::new();
+        let mut tables = Vec::new();
+        let mut by_id = HashMap::new();
+        for card in catalog.models() {
+            let first = slots.len();
+            tables.push(ModelTable {
+                memory: card.expected_memory(),
+                domain: card.manifest.domain,
+                pinned: card.manifest.pin,
+                preload: preload.iter().position(|id| *id == card.id),
+            });
+            // Further instances are loaded for jobs only, and share no domain by order.
+            let instances = card.manifest.instances.map_or(1, |n| usize::from(n.get()));
+            tables.extend((1..instances).map(|_| ModelTable {
+                memory: card.expected_memory(),
+                ..ModelTable::default()
+            }));
+            let own = first..first + instances;
+            let slot = |n| Slot::new(card.clone(), ModelIndex(n), ModelIndex(first));
+            slots.extend(own.clone().map(|n| Arc::new(slot(n))));
+            by_id.insert(card.id.clone(), own);
+        }
+        let (queue, orders) = Queue::new(tables, settings.queue_limit, budget);
         let scheduler = Self {
             budget,
             queue,
-            slots: cards()
-                .map(|card| Arc::new(Slot::new(card.clone())))
-                .collect(),
-            by_id: cards()
-                .enumerate()
-                .map(|(index, card)| (card.id.clone(), ModelIndex(index)))
-                .collect(),
+            assigning: Mutex::default(),
+            slots,
+            by_id,
             settings,
             catalog,
             library,
@@ -88,11 +103,6 @@ impl Scheduler {
             jobs: AtomicU64::new(1),
         };
         (scheduler, orders)
-    }
-
-    /// The model of a slot.
-    pub(super) fn index(&self, slot: &Slot) -> Option<ModelIndex> {
-        self.by_id.get(&slot.card.id).copied()
     }
 
     pub(super) fn slot(&self, model: ModelIndex) -> Option<&Arc<Slot>> {
@@ -105,17 +115,18 @@ impl Scheduler {
         if self.closing.is_cancelled() {
             return Err(EngineError::ShuttingDown);
         }
-        let (model, slot) = self.find(&job.model)?;
-        slot.card.check_kind(&job.prompt)?;
+        let instances = self.find(&job.model)?;
+        let card = &instances.0.card;
+        card.check_kind(&job.prompt)?;
         if let Prompt::Chat(request) = &mut job.prompt
             && request.thinking.is_none()
-            && slot.card.thinking
+            && card.thinking
         {
             Arc::make_mut(request).thinking = Some(true);
         }
         let print = Fingerprint::of(&job);
         self.queue.check_room(&job.queue)?;
-        let claim = slot.claim();
+        let (slot, claim) = self.assign(instances, &print);
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
         let (prompt, thinking) = match &job.prompt {
             Prompt::Chat(request) => {
@@ -134,7 +145,7 @@ impl Scheduler {
         let cancel = CancellationToken::new();
         let arrival = Arrival {
             job: id,
-            model,
+            model: slot.model,
             deadline: job.queue.deadline.map(|moment| self.queue.time(moment)),
             class: job.queue,
             origin: job.origin,
@@ -182,11 +193,12 @@ impl Scheduler {
         Ok(run)
     }
 
-    pub(super) fn find(&self, name: &str) -> Result<(ModelIndex, Arc<Slot>), EngineError> {
+    /// The instances of a model: the first, and all others.
+    pub(super) fn find(&self, name: &str) -> Result<(&Arc<Slot>, &[Arc<Slot>]), EngineError> {
         let known = || {
             let card = self.catalog.find(name)?;
-            let model = *self.by_id.get(&card.id)?;
-            Some((model, Arc::clone(self.slot(model)?)))
+            let instances = self.by_id.get(&card.id)?;
+            self.slots.get(instances.clone())?.split_first()
         };
         known().ok_or_else(|| {
             let models = self.catalog.models().iter();

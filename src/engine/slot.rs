@@ -1,9 +1,9 @@
-//! A model of the catalogue and the worker that serves it, if there is one.
+//! An instance of a model of the catalogue and the worker that serves it, if there is one.
 
 use std::{
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Instant,
@@ -11,14 +11,20 @@ use std::{
 
 use super::{
     EngineError, EngineSettings, ModelCard, ModelKind,
+    conversations::Fingerprint,
     protocol::{PromptCache, Start, WireAbi},
+    schedule::ModelIndex,
     settings::{AbiOverride, PromptCacheSettings},
     supervisor::{Placement, Worker},
 };
 
-/// A model of the catalogue and the worker that serves it, if there is one.
+/// An instance of a model of the catalogue and the worker that serves it, if there is one.
 #[derive(Debug)]
 pub(super) struct Slot {
+    /// Its number in the schedule.
+    pub(super) model: ModelIndex,
+    /// The number of its model's first instance.
+    pub(super) first: ModelIndex,
     pub(super) card: ModelCard,
     /// Held while a worker is started, so that only one is.
     starting: tokio::sync::Mutex<()>,
@@ -27,6 +33,8 @@ pub(super) struct Slot {
     context: AtomicU32,
     claims: AtomicUsize,
     last_used: Mutex<Instant>,
+    /// The last job that was given to it, of several instances, since it was unloaded.
+    last_job: Mutex<Option<Fingerprint>>,
 }
 
 /// Keeps a slot from counting as idle.
@@ -41,14 +49,17 @@ impl Drop for Claim {
 }
 
 impl Slot {
-    pub(super) fn new(card: ModelCard) -> Self {
+    pub(super) fn new(card: ModelCard, model: ModelIndex, first: ModelIndex) -> Self {
         Self {
+            model,
+            first,
             context: AtomicU32::new(card.context_or_default()),
             card,
             starting: tokio::sync::Mutex::default(),
             worker: Mutex::default(),
             claims: AtomicUsize::new(0),
             last_used: Mutex::new(Instant::now()),
+            last_job: Mutex::default(),
         }
     }
 
@@ -96,11 +107,14 @@ impl Slot {
     }
 
     /// How the model's prompt caches are kept. The size of its keys and values is known of models with full attention
-    /// only; what linear attention keeps cannot be cut at a prefix.
+    /// only; what linear attention keeps cannot be cut at a prefix. A directory is one worker's, the first
+    /// instance's.
     fn prompt_cache(&self, settings: &EngineSettings) -> Option<PromptCache> {
         let PromptCacheSettings { dir, max_size } = settings.prompt_cache.as_ref()?;
         let expected = self.card.expectation.as_ref()?;
-        let suits = self.card.kind == ModelKind::Text && expected.memory_per_token > 0;
+        let suits = self.card.kind == ModelKind::Text
+            && expected.memory_per_token > 0
+            && self.model == self.first;
         suits.then(|| PromptCache {
             dir: dir.clone(),
             max_size: *max_size,
@@ -123,8 +137,19 @@ impl Slot {
         Some((worker, placement))
     }
 
+    /// A job is given to it rather than to another instance.
+    pub(super) fn give(&self, job: Fingerprint) {
+        *self.last_job() = Some(job);
+    }
+
+    /// The last job that was given to it, if it was not unloaded since.
+    pub(super) fn last_job(&self) -> MutexGuard<'_, Option<Fingerprint>> {
+        self.last_job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends the worker and waits until its memory is back.
     pub(super) async fn unload(&self) {
+        *self.last_job() = None;
         let worker = self
             .worker
             .lock()
@@ -140,7 +165,8 @@ impl Slot {
         (self.claims.load(Ordering::Relaxed) == 0).then(|| self.last_used())
     }
 
-    fn last_used(&self) -> Instant {
+    /// When a job was last given to it or ended.
+    pub(super) fn last_used(&self) -> Instant {
         *self
             .last_used
             .lock()
@@ -191,11 +217,15 @@ mod tests {
         };
         let cards = Catalog::scan(dir.path()).models().to_vec();
         assert_eq!(cards.len(), models.len());
-        let slots = cards.into_iter().map(Slot::new);
-        let having: Vec<String> = slots
-            .filter(|slot| slot.prompt_cache(&settings).is_some())
-            .map(|slot| slot.card.family.clone())
-            .collect();
-        assert_eq!(having, ["Qwen3"]);
+        let having = |model: ModelIndex| -> Vec<String> {
+            let slots = cards.iter().cloned();
+            slots
+                .map(|card| Slot::new(card, model, ModelIndex(0)))
+                .filter(|slot| slot.prompt_cache(&settings).is_some())
+                .map(|slot| slot.card.family)
+                .collect()
+        };
+        assert_eq!(having(ModelIndex(0)), ["Qwen3"]);
+        assert!(having(ModelIndex(1)).is_empty(), "another instance");
     }
 }

@@ -23,7 +23,7 @@ pub struct Status {
     pub queued: usize,
     /// All models, in catalogue order.
     pub models: Vec<ModelStatus>,
-    /// The models with a worker process, in catalogue order.
+    /// The models with a worker process, in catalogue order; one for each instance.
     pub workers: Vec<WorkerStatus>,
     /// Counts since the start.
     pub counters: Counters,
@@ -40,19 +40,19 @@ pub struct ModelStatus {
     pub pinned: bool,
 }
 
-/// Where a model is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a model is. What has several instances is where the last of these says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Residency {
     /// On disk only.
     Absent,
+    /// Being unloaded.
+    Unloading,
     /// To be loaded, as a person asked, as soon as there is room.
     Waiting,
     /// Being loaded.
     Loading,
     /// In memory.
     Loaded,
-    /// Being unloaded.
-    Unloading,
 }
 
 impl Residency {

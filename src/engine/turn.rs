@@ -172,7 +172,7 @@ impl Scheduler {
             return None;
         }
         let reading = Reading {
-            model: self.index(&pending.slot)?,
+            model: pending.slot.first,
             worker: worker.pid(),
             prompt: finished.prompt,
             cached: finished.cached,

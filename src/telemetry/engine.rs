@@ -1,6 +1,6 @@
 //! The engine's state as metrics.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use prometheus_client::{
     collector::Collector,
@@ -108,15 +108,16 @@ impl Collector for Watched {
             "Tokens of a conversation's last prompt that had to be read again",
             tokens,
         )?;
-        let loaded: Vec<_> = status
-            .workers
-            .iter()
-            .filter_map(|worker| Some((worker.model.as_str(), worker.resident.as_ref()?.memory)))
-            .collect();
+        let mut loaded = BTreeMap::<_, u64>::new();
+        for worker in &status.workers {
+            if let Some(resident) = &worker.resident {
+                *loaded.entry(worker.model.as_str()).or_default() += resident.memory;
+            }
+        }
         if loaded.is_empty() {
             return Ok(());
         }
-        let help = "Memory of each loaded model";
+        let help = "Memory of each loaded model, all its instances together";
         let mut metric = encoder.encode_descriptor(
             "rkgate_engine_model_memory_bytes",
             help,

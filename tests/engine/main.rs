@@ -14,6 +14,7 @@ mod cancelling;
 mod economy;
 mod embedding;
 mod faults;
+mod instances;
 mod prompt_cache;
 mod queueing;
 mod residency;

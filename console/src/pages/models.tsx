@@ -4,7 +4,7 @@ import { bytes, count, median, percent, speed } from "../format";
 import { useLive } from "../live";
 import { Notice } from "../parts/notice";
 import { Table, type Column } from "../parts/table";
-import type { Engine, LiveRequest, Model, Residency, State } from "../types";
+import type { Engine, LiveRequest, Model, Residency, State, Worker } from "../types";
 import { decodeSpeed } from "./live";
 
 export function ModelsPage() {
@@ -91,10 +91,16 @@ const WORDS = {
 };
 
 function residency(engine: Engine, model: Model): string {
-  const worker = engine.workers.find((worker) => worker.model === model.id);
+  const workers = workersOf(engine, model);
   const { residency, pinned } = placeOf(engine, model);
-  const where = residency === "loaded" && worker?.in_use ? "in use" : residency === "absent" && worker ? "tokenizer only" : WORDS[residency];
+  const inUse = residency === "loaded" && workers.some((worker) => worker.loaded && worker.in_use);
+  const where = inUse ? "in use" : residency === "absent" && workers.length > 0 ? "tokenizer only" : WORDS[residency];
   return pinned ? `${where}, pinned` : where;
+}
+
+/** One for each instance of the model that has a process. */
+function workersOf(engine: Engine, model: Model): Worker[] {
+  return engine.workers.filter((worker) => worker.model === model.id);
 }
 
 function placeOf(engine: Engine, model: Model): Residency {
@@ -127,7 +133,10 @@ function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what:
     const own = ended.filter((request) => request.model === model.id && request.provider === "rkllm" && request.status === 200);
     return median(own.flatMap((request) => decodeSpeed(request, 0) ?? []));
   };
-  const held = (model: Model) => engine.workers.find((worker) => worker.model === model.id)?.memory_bytes ?? null;
+  const held = (model: Model) => {
+    const loaded = workersOf(engine, model).flatMap((worker) => worker.memory_bytes ?? []);
+    return loaded.length > 0 ? loaded.reduce((sum, bytes) => sum + bytes, 0) : null;
+  };
   return [
     { name: "Model", cell: (it) => <strong title={it.path}>{it.id}</strong>, sort: (it) => it.id },
     { name: "State", cell: (it) => <Where state={residency(engine, it)} />, sort: (it) => residency(engine, it) },

@@ -1,6 +1,9 @@
 //! `model.toml`: what the user says about a model where its files do not say it or say it wrongly.
 
-use std::path::{Path, PathBuf};
+use std::{
+    num::NonZeroU8,
+    path::{Path, PathBuf},
+};
 
 use serde::Deserialize;
 
@@ -42,6 +45,9 @@ pub struct Manifest {
     /// Load the model at start and keep it: idleness does not unload it, and it goes last when room is needed.
     #[serde(default)]
     pub pin: bool,
+    /// How often the model may be in memory, where there is room; each instance has a KV cache of its own. Once unless
+    /// set.
+    pub instances: Option<NonZeroU8>,
     /// In place of `engine.idle_unload` for this model; `0s` keeps it.
     pub idle_unload: Option<Period>,
     /// Leave the embedding table on disk: less memory, a small cost per token. On unless set.

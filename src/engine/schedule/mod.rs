@@ -307,6 +307,12 @@ impl Schedule {
         }
     }
 
+    /// Whether a model has room without any other being unloaded, now or for one that is on its way, is to be kept or
+    /// is `wanted`. One that has failed to load has none.
+    pub(super) fn fits(&self, model: ModelIndex, wanted: &[ModelIndex]) -> bool {
+        self.models.fits(model, wanted)
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Time) {
         self.advance(now);

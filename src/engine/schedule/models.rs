@@ -6,7 +6,7 @@ use super::{
 };
 use crate::engine::Residency;
 
-/// Index of a model in the catalogue.
+/// Number of a model. Several instances of one have a number each: they share nothing that the schedule reckons with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::engine) struct ModelIndex(pub(in crate::engine) usize);
 
@@ -241,26 +241,7 @@ impl Models {
         let Some(table) = self.models.get(model.0).map(|model| model.table) else {
             return Room::Busy;
         };
-        let residents: Vec<Resident> = self
-            .models
-            .iter()
-            .enumerate()
-            .filter_map(|(index, model)| match model.state {
-                State::Loaded {
-                    domain,
-                    memory,
-                    used,
-                } => Some(Resident {
-                    model: ModelIndex(index),
-                    memory,
-                    domain,
-                    used,
-                    pinned: model.pinned,
-                }),
-                State::Absent | State::Loading { .. } | State::Unloading => None,
-            })
-            .collect();
-        let plan = residency::plan(&residents, table.memory, self.budget);
+        let plan = residency::plan(&self.residents(), table.memory, self.budget);
         if busy.is_some_and(|busy| plan.unload.contains(&busy)) {
             return Room::Busy;
         }
@@ -268,6 +249,65 @@ impl Models {
             domain: table.domain.unwrap_or(plan.domain),
             unload: plan.unload,
         }
+    }
+
+    fn residents(&self) -> Vec<Resident> {
+        let models = self.models.iter().enumerate();
+        let residents = models.filter_map(|(index, model)| match model.state {
+            State::Loaded {
+                domain,
+                memory,
+                used,
+            } => Some(Resident {
+                model: ModelIndex(index),
+                memory,
+                domain,
+                used,
+                pinned: model.pinned,
+            }),
+            State::Absent | State::Loading { .. } | State::Unloading => None,
+        });
+        residents.collect()
+    }
+
+    /// Whether a model has room beside those that are loaded, being loaded, or to be loaded: at the start, as somebody
+    /// wishes, because they are pinned, or because they are `wanted`. What has failed to load has none.
+    pub(super) fn fits(&self, model: ModelIndex, wanted: &[ModelIndex]) -> bool {
+        if self.models.get(model.0).is_none_or(|model| model.given_up) {
+            return false;
+        }
+        let models = (0..).map(ModelIndex).zip(&self.models);
+        let coming = models.filter(|(index, other)| match other.state {
+            State::Loaded { .. } => false,
+            State::Loading { .. } => true,
+            State::Absent | State::Unloading => {
+                *index == model
+                    || wanted.contains(index)
+                    || other.preload.is_some()
+                    || other.wish.is_some()
+                    || (other.pinned && !other.given_up)
+            }
+        });
+        let mut residents = self.residents();
+        for (index, other) in coming {
+            let memory = other.table.memory;
+            let plan = residency::plan(&residents, memory, self.budget);
+            if memory > self.budget || !plan.unload.is_empty() {
+                return false;
+            }
+            let domain = match other.state {
+                State::Loading { domain } => domain,
+                _ => other.table.domain.unwrap_or(plan.domain),
+            };
+            residents.push(Resident {
+                model: index,
+                memory,
+                domain,
+                used: Time::ZERO,
+                pinned: other.pinned,
+            });
+        }
+        true
     }
 
     /// A load begins.

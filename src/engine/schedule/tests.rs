@@ -483,6 +483,26 @@ fn a_model_is_loaded_beside_a_run_where_there_is_room_and_after_it_where_there_i
 }
 
 #[test]
+fn a_model_fits_beside_what_is_loaded_and_what_is_to_be() {
+    const THIRD: ModelIndex = ModelIndex(2);
+    assert!(!with_budget(GB).fits(SMALL, &[]));
+    let mut schedule = with_budget(2 * GB);
+    assert!(schedule.fits(SMALL, &[]));
+    assert!(schedule.fits(SMALL, &[BIG, SMALL]));
+    assert!(!schedule.fits(SMALL, &[THIRD]));
+    schedule.pin(THIRD, true, Time::ZERO);
+    assert!(!schedule.fits(SMALL, &[]), "the pinned one is being loaded");
+    schedule.loaded(THIRD, GB, Time::ZERO);
+    assert!(!schedule.fits(SMALL, &[]));
+    assert_eq!(schedule.unload(BIG, Time::ZERO), Ok(Asked::Coming));
+    schedule.unloaded(BIG, Time::ZERO);
+    assert!(schedule.fits(SMALL, &[]));
+    schedule.wish(SMALL, Time::ZERO).unwrap();
+    schedule.load_failed(SMALL, Time::ZERO);
+    assert!(!schedule.fits(SMALL, &[]));
+}
+
+#[test]
 fn a_full_queue_refuses_with_a_time_and_gives_up_tasks_for_a_person() {
     let mut schedule = schedule();
     for number in 1..=5 {
