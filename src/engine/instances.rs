@@ -28,7 +28,7 @@ enum Place {
     },
     /// Not in memory, which has room for it.
     Room,
-    /// Not in memory, and others would have to go.
+    /// Not in memory, and others would have to go; or it could not be loaded.
     NoRoom,
 }
 
@@ -96,12 +96,13 @@ impl Scheduler {
         let in_use: Vec<ModelIndex> = in_use.map(|slot| slot.model).collect();
         let instances = || std::iter::once(first).chain(others);
         let place = |slot: &Arc<Slot>| {
-            if in_use.contains(&slot.model) || slot.loaded().is_some() {
+            let failed = self.queue.has_failed(slot.model);
+            if slot.loaded().is_some() || (in_use.contains(&slot.model) && !failed) {
                 Place::Resident {
                     last: slot.last_job().clone(),
                     used: slot.last_used(),
                 }
-            } else if self.queue.fits(slot.model, &in_use) {
+            } else if !failed && self.queue.fits(slot.model, &in_use) {
                 Place::Room
             } else {
                 Place::NoRoom

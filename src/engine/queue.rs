@@ -225,6 +225,11 @@ impl Queue {
         self.lock().schedule.fits(model, wanted)
     }
 
+    /// Whether the last attempt to load a model has failed.
+    pub(super) fn has_failed(&self, model: ModelIndex) -> bool {
+        self.lock().schedule.has_failed(model)
+    }
+
     /// Takes all jobs out, and stops the running one.
     pub(super) fn drain(&self) -> Vec<Arc<Pending>> {
         self.tell(|state, _| {

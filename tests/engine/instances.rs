@@ -1,17 +1,25 @@
 //! A model that may be in memory twice, with a KV cache for each of two conversations.
 
-use rkgate::engine::{Engine, Job, Miss, QueueClass, Residency, settings::MemoryBudget};
+use rkgate::{
+    engine::{Engine, EngineError, Job, Miss, QueueClass, Residency, settings::MemoryBudget},
+    telemetry::{Metrics, board::Board},
+};
 
 use crate::bench::{Bench, Outcome, chat, first_piece, follow, run, until};
 
 const MODEL: &str = "qwen3-1.7b";
+const SMALL: &str = "minicpm4-0.5b";
 const LIGHTHOUSES: &str = "What do you know about lighthouses and the people who kept them?";
 const BREAD: &str = "Please explain to a beginner how bread is made without any yeast at all.";
 
-/// The model may be in memory so many times.
+/// [`MODEL`] may be in memory so many times.
 fn bench(instances: u8) -> Bench {
+    bench_of(MODEL, instances)
+}
+
+fn bench_of(model: &str, instances: u8) -> Bench {
     let bench = Bench::new();
-    let manifest = bench.model_dir(MODEL).join("model.toml");
+    let manifest = bench.model_dir(model).join("model.toml");
     let text = std::fs::read_to_string(&manifest).unwrap_or_default();
     std::fs::write(&manifest, format!("instances = {instances}\n{text}")).unwrap();
     bench
@@ -82,6 +90,17 @@ async fn two_conversations_in_turn_each_keep_their_kv_cache() {
     let listed: Vec<Residency> = listed.map(|model| model.residency).collect();
     assert_eq!(listed, [Residency::Loaded]);
 
+    let mut metrics = Metrics::new(Board::new("/nonexistent"));
+    metrics.watch(engine.clone());
+    let scraped = metrics.encode().unwrap();
+    let memory = format!("rkgate_engine_model_memory_bytes{{model=\"{MODEL}\"}} ");
+    let series: Vec<&str> = scraped
+        .lines()
+        .filter_map(|line| line.strip_prefix(&memory))
+        .collect();
+    let both = 2 * engine.model(MODEL).unwrap().expected_memory();
+    assert_eq!(series, [both.to_string()]);
+
     engine.unload(MODEL).await.unwrap();
     assert_eq!(resident(&engine), 0);
 }
@@ -139,17 +158,32 @@ async fn those_who_come_while_another_is_answered_get_the_other_instance() {
 
 #[tokio::test]
 async fn other_models_go_before_a_second_instance() {
-    const OTHER: &str = "qwen3-0.6b";
     let engine = Bench::new().start();
     let need = |id: &str| engine.model(id).unwrap().expected_memory();
-    let budget = need(MODEL) * 2 + need(OTHER) / 2;
+    let budget = need(MODEL) * 2 + need(SMALL) / 2;
     let bench = bench(2).with(|settings| settings.memory_budget = MemoryBudget::Bytes(budget));
     let engine = bench.start();
     run(&engine, Person::new(LIGHTHOUSES).job())
         .await
         .completion();
-    run(&engine, chat(OTHER, &["Hello"])).await.completion();
+    run(&engine, chat(SMALL, &["Hello"])).await.completion();
     run(&engine, Person::new(BREAD).job()).await.completion();
     let counters = engine.status().counters;
     assert_eq!((counters.loads, counters.unloads), (2, 0));
+}
+
+#[tokio::test]
+async fn an_instance_that_cannot_be_loaded_is_done_without() {
+    // The budget has room for two, the simulated domain for one.
+    let bench = bench_of(SMALL, 2);
+    let need = bench.start().model(SMALL).unwrap().expected_memory();
+    let megabytes = need * 3 / 2 / 1_000_000;
+    let bench = bench.fault(&format!("oom={megabytes}"));
+    let engine = bench.start();
+    let ask = async |question| run(&engine, chat(SMALL, &[question])).await;
+    ask(LIGHTHOUSES).await.completion();
+    assert!(matches!(ask(BREAD).await.error(), EngineError::Load { .. }));
+    ask(BREAD).await.completion();
+    let counters = engine.status().counters;
+    assert_eq!((counters.loads, counters.load_failures), (1, 1));
 }

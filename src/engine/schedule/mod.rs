@@ -308,9 +308,14 @@ impl Schedule {
     }
 
     /// Whether a model has room without any other being unloaded, now or for one that is on its way, is to be kept or
-    /// is `wanted`. One that has failed to load has none.
+    /// is `wanted`.
     pub(super) fn fits(&self, model: ModelIndex, wanted: &[ModelIndex]) -> bool {
         self.models.fits(model, wanted)
+    }
+
+    /// Whether the last attempt to load a model has failed.
+    pub(super) fn has_failed(&self, model: ModelIndex) -> bool {
+        self.models.has_failed(model)
     }
 
     /// Time has passed.

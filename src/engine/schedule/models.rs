@@ -236,6 +236,11 @@ impl Models {
         }
     }
 
+    /// Whether the last attempt to load it has failed.
+    pub(super) fn has_failed(&self, model: ModelIndex) -> bool {
+        self.models.get(model.0).is_some_and(|model| model.given_up)
+    }
+
     /// How to make room for a model while a run of `busy` goes on.
     pub(super) fn room(&self, model: ModelIndex, busy: Option<ModelIndex>) -> Room {
         let Some(table) = self.models.get(model.0).map(|model| model.table) else {
@@ -271,11 +276,8 @@ impl Models {
     }
 
     /// Whether a model has room beside those that are loaded, being loaded, or to be loaded: at the start, as somebody
-    /// wishes, because they are pinned, or because they are `wanted`. What has failed to load has none.
+    /// wishes, because they are pinned, or because they are `wanted`.
     pub(super) fn fits(&self, model: ModelIndex, wanted: &[ModelIndex]) -> bool {
-        if self.models.get(model.0).is_none_or(|model| model.given_up) {
-            return false;
-        }
         let models = (0..).map(ModelIndex).zip(&self.models);
         let coming = models.filter(|(index, other)| match other.state {
             State::Loaded { .. } => false,

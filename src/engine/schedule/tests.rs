@@ -497,9 +497,6 @@ fn a_model_fits_beside_what_is_loaded_and_what_is_to_be() {
     assert_eq!(schedule.unload(BIG, Time::ZERO), Ok(Asked::Coming));
     schedule.unloaded(BIG, Time::ZERO);
     assert!(schedule.fits(SMALL, &[]));
-    schedule.wish(SMALL, Time::ZERO).unwrap();
-    schedule.load_failed(SMALL, Time::ZERO);
-    assert!(!schedule.fits(SMALL, &[]));
 }
 
 #[test]
