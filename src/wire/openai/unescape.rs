@@ -112,6 +112,7 @@ impl Sink for Unescaper {
 }
 
 /// What an escape behind its backslash stands for, and how long it is.
+#[inline]
 fn escape(bytes: &[u8]) -> Option<(char, usize)> {
     let char = match bytes.first()? {
         b'"' => '"',
@@ -129,6 +130,7 @@ fn escape(bytes: &[u8]) -> Option<(char, usize)> {
 }
 
 /// `uXXXX`, or two of them that stand for one character.
+#[cold]
 fn unicode(bytes: &[u8]) -> Option<(char, usize)> {
     let unit = |at: usize| -> Option<u32> {
         let digits = bytes.get(at..at + 4)?;
