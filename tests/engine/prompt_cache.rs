@@ -156,17 +156,22 @@ async fn a_broken_file_is_removed_and_the_prompt_read() {
     assert_eq!(saved_and_loaded(engine.status().counters), (2, 0));
 }
 
-#[tokio::test]
-async fn where_there_is_no_room_nothing_is_saved_and_everything_answered() {
-    let bench = bench(1 << 20);
-    let engine = bench.start();
+/// Three conversations that begin with the same head.
+async fn ask_three(engine: &Engine) {
     for text in [
         "What is a lighthouse?",
         "Who keeps it?",
         "And who paints it?",
     ] {
-        ask(&engine, text).await;
+        ask(engine, text).await;
     }
+}
+
+#[tokio::test]
+async fn where_there_is_no_room_nothing_is_saved_and_everything_answered() {
+    let bench = bench(1 << 20);
+    let engine = bench.start();
+    ask_three(&engine).await;
     assert_eq!(saved_and_loaded(engine.status().counters), (0, 0));
     assert!(files(&bench, "kv").is_empty() && files(&bench, "part").is_empty());
 }
@@ -192,13 +197,7 @@ async fn a_directory_that_cannot_be_written_costs_nothing_but_the_gain() {
 async fn a_runtime_that_does_not_save_answers_as_ever() {
     let bench = bench(PLENTY).fault("no_prompt_cache");
     let engine = bench.start();
-    for text in [
-        "What is a lighthouse?",
-        "Who keeps it?",
-        "And who paints it?",
-    ] {
-        ask(&engine, text).await;
-    }
+    ask_three(&engine).await;
     assert_eq!(saved_and_loaded(engine.status().counters), (0, 0));
     assert!(files(&bench, "kv").is_empty() && files(&bench, "ids").is_empty());
 }

@@ -46,162 +46,48 @@ fn find(reader: &mut Reader, filter: Filter) -> Vec<i64> {
 
 #[test]
 fn a_filter_finds_what_fits_all_of_it() {
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
     for log in Log::each() {
         three(&log);
         let reader = &mut log.reader();
-        let all = Filter::default;
-        let text = |text: &str| Some(text.to_owned());
-        assert_eq!(find(reader, all()), [3, 2, 1]);
+        let mut found = |set: fn(&mut Filter)| {
+            let mut filter = Filter::default();
+            set(&mut filter);
+            find(reader, filter)
+        };
+        assert_eq!(found(|_| {}), [3, 2, 1]);
+        assert_eq!(found(|filter| filter.class = text("task/*")), [3]);
         assert_eq!(
-            find(
-                reader,
-                Filter {
-                    class: text("task/*"),
-                    ..all()
-                }
-            ),
-            [3]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    class: text("task/tags_generation"),
-                    ..all()
-                }
-            ),
+            found(|filter| filter.class = text("task/tags_generation")),
             [0_i64; 0]
         );
+        assert_eq!(found(|filter| filter.model = text("gemma*")), [2]);
+        assert_eq!(found(|filter| filter.label = text("rag")), [3]);
+        assert_eq!(found(|filter| filter.failed = Some(true)), [2]);
+        assert_eq!(found(|filter| filter.failed = Some(false)), [3, 1]);
+        assert_eq!(found(|filter| filter.since = Some(NOW + 1000)), [3, 2]);
+        assert_eq!(found(|filter| filter.until = Some(NOW + 1000)), [1]);
         assert_eq!(
-            find(
-                reader,
-                Filter {
-                    model: text("gemma*"),
-                    ..all()
-                }
-            ),
-            [2]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    label: text("rag"),
-                    ..all()
-                }
-            ),
-            [3]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    failed: Some(true),
-                    ..all()
-                }
-            ),
-            [2]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    failed: Some(false),
-                    ..all()
-                }
-            ),
+            found(|filter| filter.conversation = text("conversation-1")),
             [3, 1]
         );
         assert_eq!(
-            find(
-                reader,
-                Filter {
-                    since: Some(NOW + 1000),
-                    ..all()
-                }
-            ),
-            [3, 2]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    until: Some(NOW + 1000),
-                    ..all()
-                }
-            ),
+            found(|filter| filter.request = Some(format!("req-{NOW}"))),
             [1]
         );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    conversation: text("conversation-1"),
-                    ..all()
-                }
-            ),
-            [3, 1]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    request: Some(format!("req-{NOW}")),
-                    ..all()
-                }
-            ),
-            [1]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    text: text("FLOUR bak"),
-                    ..all()
-                }
-            ),
-            [1]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    text: text("sourdough"),
-                    ..all()
-                }
-            ),
-            [2]
-        );
+        assert_eq!(found(|filter| filter.text = text("FLOUR bak")), [1]);
+        assert_eq!(found(|filter| filter.text = text("sourdough")), [2]);
         // The prompt of a task is not searched, its answer is.
+        assert_eq!(found(|filter| filter.text = text("bread")), [1]);
+        assert_eq!(found(|filter| filter.text = text("baking")), [3]);
         assert_eq!(
-            find(
-                reader,
-                Filter {
-                    text: text("bread"),
-                    ..all()
-                }
-            ),
-            [1]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    text: text("baking"),
-                    ..all()
-                }
-            ),
-            [3]
-        );
-        assert_eq!(
-            find(
-                reader,
-                Filter {
-                    text: text("bread"),
-                    class: text("task/*"),
-                    ..all()
-                }
-            ),
+            found(|filter| {
+                filter.text = text("bread");
+                filter.class = text("task/*");
+            }),
             [0_i64; 0]
         );
     }
