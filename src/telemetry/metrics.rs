@@ -12,17 +12,23 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, histogram::Histogram, info::Info},
     registry::{Metric, Registry},
 };
 
 use super::{
     board::Board,
     engine::Watched,
+    policy::InForce,
     prompt_log::Logged,
     traces::{Traced, Traces},
 };
-use crate::{chat, engine::Engine, policy::live::Attempt, promptlog::PromptLog};
+use crate::{
+    chat,
+    engine::Engine,
+    policy::live::{Attempt, Live},
+    promptlog::PromptLog,
+};
 
 #[cfg(test)]
 mod tests;
@@ -167,8 +173,6 @@ pub struct Metrics {
     prefill_tokens: Family<KindLabel, Counter>,
     shared_answers: Family<SharedLabels, Counter>,
     upstream_errors: Family<UpstreamLabel, Counter>,
-    policy_generation: Gauge,
-    policy_reload_ok: Gauge,
     policy_reloads: Family<ResultLabel, Counter>,
     log_lines_dropped: Counter,
 }
@@ -234,18 +238,6 @@ impl Metrics {
                 "Calls to an upstream that failed",
                 Family::default(),
             ),
-            policy_generation: add(
-                r,
-                "rkgate_policy_generation",
-                "Number of the set of rules and policies in force",
-                Gauge::default(),
-            ),
-            policy_reload_ok: add(
-                r,
-                "rkgate_policy_reload_ok",
-                "Whether the files' present state is in force (1), or broken and an older one is kept (0)",
-                Gauge::default(),
-            ),
             policy_reloads: add(
                 r,
                 "rkgate_policy_reloads",
@@ -270,6 +262,11 @@ impl Metrics {
     /// Adds the prompt log's state, which is looked at anew at each scrape.
     pub fn watch_log(&mut self, log: Arc<PromptLog>) {
         self.registry.register_collector(Box::new(Logged(log)));
+    }
+
+    /// Adds the rules and policies in force, which are looked at anew at each scrape.
+    pub fn watch_policy(&mut self, policy: Arc<Live>) {
+        self.registry.register_collector(Box::new(InForce(policy)));
     }
 
     /// Lets what becomes of traces be read.
@@ -369,11 +366,11 @@ impl Metrics {
 
     /// Counts an attempt to load rules and policies.
     pub fn policy_loaded(&self, attempt: &Attempt) {
-        let ok = attempt.error.is_none();
-        self.policy_generation
-            .set(i64::try_from(attempt.generation).unwrap_or(i64::MAX));
-        self.policy_reload_ok.set(i64::from(ok));
-        let result = if ok { "ok" } else { "failed" };
+        let result = if attempt.error.is_none() {
+            "ok"
+        } else {
+            "failed"
+        };
         self.policy_reloads
             .get_or_create(&ResultLabel { result })
             .inc();

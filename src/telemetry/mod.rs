@@ -5,6 +5,7 @@ pub mod board;
 mod engine;
 pub mod logging;
 pub mod metrics;
+mod policy;
 mod prompt_log;
 pub mod traces;
 

@@ -52,7 +52,8 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
     let engine = Engine::start(settings::engine(&config.engine), runtime.handle().clone())
         .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
     metrics.watch(engine.clone());
-    let policy = start_policy(&config)?;
+    let policy = Arc::new(start_policy(&config)?);
+    metrics.watch_policy(Arc::clone(&policy));
     let prompt_log = PromptLog::start(settings::prompt_log(&config.log))
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the prompt log", &error))?;
     let prompt_log = Arc::new(prompt_log);
@@ -67,7 +68,7 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         config,
         file,
         engine,
-        policy: Arc::new(policy),
+        policy,
         prompt_log: Arc::clone(&prompt_log),
         traces: traces.clone(),
         metrics: Arc::new(metrics),
