@@ -130,10 +130,6 @@ impl Query {
     fn searching(filter: &Filter, dialect: Dialect) -> Self {
         let text = filter.text.as_deref().map(store::terms);
         let text = text.and_then(|terms| dialect.matching(&terms));
-        let alone = filter.conversation.is_none()
-            && filter.request.is_none()
-            && filter.failed.is_none()
-            && words(filter).iter().all(|(_, wanted)| wanted.is_none());
         let all = |from, id| Self {
             from,
             id,
@@ -141,19 +137,17 @@ impl Query {
             values: Vec::new(),
         };
         match (text, dialect) {
-            // The index gives records in their order: where nothing else is asked for, it need not be read to its end.
-            (Some(text), Dialect::Sqlite) if alone => {
+            // The index gives records in their order and is read until a page is full. Asked the other way round, which records
+            // are among those found, SQLite first collects all that are found.
+            (Some(text), Dialect::Sqlite) => {
                 let from = "search CROSS JOIN records ON records.id = search.rowid";
                 let mut query = all(from, "search.rowid");
                 query.add(" AND search MATCH ?", text);
                 query
             }
-            (Some(text), dialect) => {
+            (Some(text), Dialect::Postgres) => {
                 let mut query = all("records", "id");
-                let found = match dialect {
-                    Dialect::Sqlite => "SELECT rowid FROM search WHERE search MATCH ?",
-                    Dialect::Postgres => "SELECT id FROM details WHERE words @@ ?::text::tsquery",
-                };
+                let found = "SELECT id FROM details WHERE words @@ ?::text::tsquery";
                 query.add(&format!(" AND id IN ({found})"), text);
                 query
             }
