@@ -187,6 +187,8 @@ export interface Logged {
   conversation: string | null;
   client: string | null;
   user: string | null;
+  /** The gateway that answered, where several share a log. */
+  instance?: string;
   class: string;
   labels: string[];
   asked: string;
@@ -341,6 +343,8 @@ interface Verdict {
 export interface Replayed {
   requests: number;
   without_content: number;
+  /** How many are no conversations, by class. */
+  not_conversations: Record<string, number>;
   changed: number;
   class: number;
   model: number;

@@ -52,6 +52,7 @@ function Report({ report }: { report: Replayed }) {
     [report.length, "another length"],
     [report.refused, "refused or no longer so"],
   ];
+  const others = Object.entries(report.not_conversations);
   const told = kinds.filter(([number]) => number > 0).map(([number, name]) => `${count(number)} ${name}`);
   return (
     <div class="trial-report" role="status">
@@ -61,6 +62,7 @@ function Report({ report }: { report: Replayed }) {
           {changed === 0 && ` for the last ${count(requests)}`}
         </strong>
         {told.length > 0 && `: ${told.join(", ")}`}.{without > 0 && ` ${count(without)} more are without content.`}
+        {others.map(([name, number]) => ` ${count(number)} of class ${className(name)} were left out: no rule changes them.`)}
       </p>
       <p class="muted">
         Prompts: {change(before.prompt_tokens, after.prompt_tokens)} tokens; to be read, beside what is in the cache:{" "}

@@ -136,6 +136,7 @@ function Facts({ request }: { request: LoggedRequest }) {
     ["Policies", request.policy > 0 && `generation ${request.policy}`],
     ["Client", request.client && <Untrusted text={request.client} />],
     ["User", request.user && <Untrusted text={request.user} />],
+    ["Gateway", request.instance && <Untrusted text={request.instance} />],
     ["Conversation", conversation && <a href={`/log?since=&conversation=${encodeURIComponent(conversation)}`}>its other requests</a>],
     ["Id", <code>{request.request_id}</code>],
   ];
