@@ -14,6 +14,7 @@
 
 mod bare;
 mod engine;
+mod floor;
 mod load;
 mod logging;
 mod passthrough;
@@ -36,6 +37,7 @@ fn main() {
     match words.as_slice() {
         ["stub"] => return stub::serve(),
         ["bare", port, upstream] => return bare::serve(port, upstream),
+        ["floor", role, period] => return floor::play(role, period),
         ["simulator", model, prompts @ ..] => return simulator::play(model, prompts),
         _ => {}
     }

@@ -105,8 +105,9 @@ pub(crate) fn run() {
     }
     for (name, proxy) in &proxies.proxies {
         println!(
-            "resident after load: {name} {:.1} MiB",
-            proxy.resident_mib()
+            "resident after load: {name} {:.1} MiB, a second later {:.1} MiB",
+            proxy.resident_mib(),
+            proxy.resident_later_mib()
         );
     }
 }

@@ -73,6 +73,12 @@ impl Process {
     pub(crate) fn resident_mib(&self) -> f64 {
         status_kib(self.child.id(), "VmRSS:") / 1024.0
     }
+
+    /// As [`Self::resident_mib`], once freed memory has had a second to go back to the system.
+    pub(crate) fn resident_later_mib(&self) -> f64 {
+        thread::park_timeout(Duration::from_secs(1));
+        self.resident_mib()
+    }
 }
 
 fn status_kib(pid: u32, field: &str) -> f64 {
