@@ -5,9 +5,10 @@
 use std::process::ExitCode;
 
 /// What a request needs is gone when it ends, what is remembered of it stays a while. Where one lies behind the other, the gaps
-/// between what stays are too small for the next request, and it takes new memory.
+/// between what stays are too small for the next request, and it takes new memory: sizes that are kept apart leave no such
+/// gaps. How soon freed memory goes back to the system is said in `.cargo/config.toml`.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     rkgate::cli::run()
