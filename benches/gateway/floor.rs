@@ -63,7 +63,7 @@ pub(crate) fn play(role: &str, period: &str) {
     let period = Duration::from_micros(period.parse().expect("a number"));
     let before = cpu_micros(process::id());
     for _ in 0..TOKENS {
-        thread::sleep(period);
+        thread::park_timeout(period);
         if role == "send" {
             socket.write_all(&[7; FRAME]).expect("send");
         }
