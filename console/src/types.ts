@@ -2,6 +2,13 @@
 
 export type Phase = "arrived" | "queued" | "loading" | "running" | "relayed" | "ended";
 
+/** A time in which the engine worked for a request, in milliseconds since the request came. */
+export interface Stretch {
+  phase: "loading" | "running";
+  from: number;
+  to: number | null;
+}
+
 /** A request of the moment. Times are milliseconds since it came. */
 export interface LiveRequest {
   number: number;
@@ -14,8 +21,8 @@ export interface LiveRequest {
   provider: string;
   phase: Phase;
   ahead: number | null;
-  loading: number | null;
-  started: number | null;
+  /** In order; it waits between them. */
+  stretches: Stretch[];
   first_token: number | null;
   ended: number | null;
   prompt_tokens: number | null;

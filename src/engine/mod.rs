@@ -113,7 +113,7 @@ pub enum Progress {
     },
     /// The model is being loaded for this job.
     Loading,
-    /// The runtime has begun to read the prompt.
+    /// The runtime has begun to read the prompt; comes again when the job goes on after it gave way.
     Started(Started),
     /// The runtime knows how much of the prompt it has read before.
     Reading {
@@ -139,7 +139,8 @@ pub enum Progress {
 /// How a run began.
 #[derive(Debug, Clone, Copy)]
 pub struct Started {
-    /// Time from submission to the start of the run.
+    /// Time that the job has waited: from its submission to its first run, and between a run that was stopped and the
+    /// next.
     pub queued: Duration,
     /// Sampling values that the runtime really uses.
     pub sampling: chat::Sampling,

@@ -31,7 +31,6 @@ pub(super) struct Pending {
     pub(super) max_tokens: Option<u32>,
     /// Its prompt by its parts.
     pub(super) print: Fingerprint,
-    pub(super) submitted: Instant,
     pub(super) news: News,
     pub(super) state: Mutex<State>,
 }
@@ -51,12 +50,14 @@ pub(super) struct State {
 }
 
 /// What stopped runs of a job have done.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Before {
     /// Ids of the answer so far.
     pub(super) answer: Vec<u32>,
-    /// Whether a run has begun.
-    started: bool,
+    /// When the job was submitted, or its last run stopped.
+    waits_since: Instant,
+    /// Its waits before the last run.
+    waited: Duration,
     /// Tokens of the prompt that the first run found in the KV cache.
     cached: u32,
     /// Why it did not find more.
@@ -72,14 +73,28 @@ impl Pending {
 }
 
 impl Before {
+    /// Of a job that has just been submitted.
+    pub(super) fn new(submitted: Instant) -> Self {
+        Self {
+            answer: Vec::new(),
+            waits_since: submitted,
+            waited: Duration::ZERO,
+            cached: 0,
+            miss: None,
+            prefill: Duration::ZERO,
+            decode: Duration::ZERO,
+        }
+    }
+
     /// Tokens of the answer so far.
     pub(super) fn tokens(&self) -> u32 {
         u32::try_from(self.answer.len()).unwrap_or(u32::MAX)
     }
 
-    /// A run begins. Whether it is the first.
-    pub(super) fn begin(&mut self) -> bool {
-        !std::mem::replace(&mut self.started, true)
+    /// A run begins. How long the job has waited in all.
+    pub(super) fn begin(&mut self) -> Duration {
+        self.waited += self.waits_since.elapsed();
+        self.waited
     }
 
     /// A run was stopped, and is to go on later.
@@ -87,6 +102,7 @@ impl Before {
         if self.answer.is_empty() {
             self.cached = finished.cached;
         }
+        self.waits_since = Instant::now();
         self.prefill += time(finished.prefill_ms);
         self.decode += time(finished.decode_ms);
         self.answer.extend(finished.answer);

@@ -163,14 +163,13 @@ impl Scheduler {
             slot,
             sampling: job.sampling,
             max_tokens: job.max_tokens,
-            submitted,
             news,
             state: Mutex::new(State {
                 worker: Arc::clone(&worker),
                 prepared,
                 stale: false,
                 failed_starts: 0,
-                before: Before::default(),
+                before: Before::new(submitted),
             }),
         };
         self.queue

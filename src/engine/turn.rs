@@ -115,12 +115,10 @@ impl Scheduler {
         };
         let answered = {
             let before = &mut pending.state().before;
-            if before.begin() {
-                pending.news.started(Started {
-                    queued: pending.submitted.elapsed(),
-                    sampling: sampling.into(),
-                });
-            }
+            pending.news.started(Started {
+                queued: before.begin(),
+                sampling: sampling.into(),
+            });
             before.tokens()
         };
         let limit = pending

@@ -45,8 +45,10 @@ pub(super) struct Record {
     pub(super) notes: AnswerNotes,
     /// Time that the engine took to read the prompt.
     pub(super) prefill: Option<Duration>,
-    /// Time in the engine's queue.
+    /// Time in the engine's queue, with all waits of what gave way.
     pub(super) queued: Option<Duration>,
+    /// Of this, time after the first token.
+    pub(super) stood_back: Duration,
     /// Why much of the prompt was not found in the KV cache.
     pub(super) miss: Option<Miss>,
     /// How the request came by an answer that was made for another one.
@@ -221,7 +223,8 @@ pub(super) fn finished(
                 .completion
                 .checked_sub(1)
                 .filter(|further| *further > 0)?;
-            Some(duration.saturating_sub(first_token) / further)
+            let writing = duration.saturating_sub(first_token + record.stood_back);
+            Some(writing / further)
         });
     metrics.request(&RequestRecord {
         class,
@@ -247,7 +250,10 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
     if let Some(model) = &exchange.model {
         span.record("model", model);
     }
-    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if let Some(queued) = exchange.record.queued {
+        span.record("queue_ms", millis(queued));
+    }
+    let ms = millis(duration);
     match failure {
         Some(failure) => match failure.verdict().fault {
             Fault::Client | Fault::Load => info!(status, ms, reason = %failure, "not answered"),
@@ -278,4 +284,8 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
         // Open WebUI asks for the list of models at every turn of a page.
         None => debug!(status, ms, "answered"),
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -162,6 +162,7 @@ fn phases(record: &Record, outcome: Outcome<'_>) -> Vec<Phase> {
     if let Some(queued) = record.queued {
         // Nothing but a model's loading comes between the queue and the prompt.
         let over = prefill.map_or(end, |(first, prefill)| first.saturating_sub(prefill));
+        let queued = queued.saturating_sub(record.stood_back);
         phases.push(phase("queue", over.saturating_sub(queued), over));
     }
     if let Some((first, prefill)) = prefill {

@@ -55,7 +55,7 @@ pub struct Record {
 /// Where the time of a request went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// Waiting for the NPU.
+    /// Waiting for the NPU: before the first run, and where the request gave way to others.
     pub queued: Option<Duration>,
     /// From the header's end to the first token or byte of the answer.
     pub first_token: Option<Duration>,
@@ -71,7 +71,10 @@ impl Timings {
             .completion
             .checked_sub(1)
             .filter(|count| *count > 0)?;
-        let writing = self.total.checked_sub(self.first_token?)?.as_secs_f64();
+        // What has waited for longer than its first token took has given way in the middle of its answer. Without that
+        // wait, its time is right but for the reading of its prompt.
+        let begun = self.first_token?.max(self.queued.unwrap_or_default());
+        let writing = self.total.checked_sub(begun)?.as_secs_f64();
         (writing > 0.0).then(|| f64::from(further) / writing)
     }
 }
@@ -188,4 +191,26 @@ pub struct Summary {
     pub record: Record,
     /// The beginning of what the person said last; empty where no content is kept.
     pub preview: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wait_of_what_gave_way_is_no_writing() {
+        let usage = Usage {
+            completion: 11,
+            ..Usage::default()
+        };
+        let speed = |queued| {
+            let timings = Timings {
+                queued: Some(Duration::from_secs(queued)),
+                first_token: Some(Duration::from_secs(2)),
+                total: Duration::from_secs(12),
+            };
+            timings.tokens_per_second(Some(usage))
+        };
+        assert_eq!((speed(1), speed(7)), (Some(1.0), Some(2.0)));
+    }
 }

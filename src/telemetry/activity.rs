@@ -18,6 +18,9 @@ use crate::chat::Usage;
 /// Ended requests that are remembered: an evening's chats, and small enough to send as a whole.
 const REMEMBERED: usize = 200;
 
+/// Stretches that are remembered of one request; one with many has given way again and again.
+const STRETCHES: usize = 64;
+
 /// Where a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +37,17 @@ pub enum Phase {
     Relayed,
     /// It has ended.
     Ended,
+}
+
+/// A time in which a request's model was loaded or the NPU worked for it. It waits between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Stretch {
+    /// [`Phase::Loading`] or [`Phase::Running`].
+    pub phase: Phase,
+    /// When it began, in milliseconds since the request came.
+    pub from: u64,
+    /// When it ended.
+    pub to: Option<u64>,
 }
 
 /// A request at one moment. Times are milliseconds since it came.
@@ -57,10 +71,8 @@ pub struct Snapshot {
     pub phase: Phase,
     /// Requests before it in the engine's queue.
     pub ahead: Option<usize>,
-    /// When its model began to be loaded, where it had to be.
-    pub loading: Option<u64>,
-    /// When the NPU got it.
-    pub started: Option<u64>,
+    /// What the engine did for it, in order; the newest where there is much.
+    pub stretches: Vec<Stretch>,
     /// When the first token or byte left.
     pub first_token: Option<u64>,
     /// When it ended.
@@ -144,8 +156,7 @@ impl Activity {
             provider: "".into(),
             phase: Phase::Arrived,
             ahead: None,
-            loading: None,
-            started: None,
+            stretches: Vec::new(),
             first_token: None,
             ended: None,
             prompt_tokens: None,
@@ -199,6 +210,30 @@ impl Activity {
     }
 }
 
+impl Snapshot {
+    /// Moves on to another phase.
+    fn enter(&mut self, phase: Phase, at: u64) {
+        if self.phase == phase {
+            return;
+        }
+        self.phase = phase;
+        self.ahead = None;
+        if let Some(stretch) = self.stretches.last_mut() {
+            stretch.to.get_or_insert(at);
+        }
+        if matches!(phase, Phase::Loading | Phase::Running) {
+            if self.stretches.len() == STRETCHES {
+                self.stretches.remove(0);
+            }
+            self.stretches.push(Stretch {
+                phase,
+                from: at,
+                to: None,
+            });
+        }
+    }
+}
+
 impl Request {
     fn now(&self) -> Snapshot {
         let mut snapshot = lock(&self.snapshot).clone();
@@ -230,16 +265,15 @@ impl Ticket {
 
     /// The request is in the engine's hands.
     pub fn admitted(&self, prompt_tokens: u32) {
-        self.change(|snapshot| {
-            snapshot.phase = Phase::Queued;
-            snapshot.prompt_tokens = Some(prompt_tokens);
-        });
+        self.phase(Phase::Queued);
+        self.change(|snapshot| snapshot.prompt_tokens = Some(prompt_tokens));
     }
 
-    /// The request waits behind so many others.
+    /// The request waits behind so many others, for the first time or as it has given way.
     pub fn queued(&self, ahead: usize) {
+        let at = self.request.elapsed();
         self.change(|snapshot| {
-            snapshot.phase = Phase::Queued;
+            snapshot.enter(Phase::Queued, at);
             snapshot.ahead = Some(ahead);
         });
     }
@@ -247,15 +281,7 @@ impl Ticket {
     /// Says where it is.
     pub fn phase(&self, phase: Phase) {
         let at = self.request.elapsed();
-        self.change(|snapshot| {
-            snapshot.phase = phase;
-            snapshot.ahead = None;
-            match phase {
-                Phase::Loading => snapshot.loading = Some(at),
-                Phase::Running => snapshot.started = Some(at),
-                _ => {}
-            }
-        });
+        self.change(|snapshot| snapshot.enter(phase, at));
     }
 
     /// Counts tokens of the answer.
@@ -298,9 +324,8 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let ended = self.request.elapsed();
         let mut last = self.request.now();
-        last.phase = Phase::Ended;
-        last.ahead = None;
-        last.ended.get_or_insert(ended);
+        let ended = *last.ended.get_or_insert(ended);
+        last.enter(Phase::Ended, ended);
         let mut requests = lock(&self.activity.requests);
         requests.running.remove(&self.number);
         if requests.ended.len() == REMEMBERED {
@@ -361,7 +386,7 @@ mod tests {
         let running = running.first().unwrap();
         assert_eq!((running.phase, running.ahead), (Phase::Running, None));
         assert_eq!(running.completion_tokens, 4);
-        assert!(running.first_token.is_some() && running.started.is_some());
+        assert!(running.first_token.is_some());
         ticket.end(Ending {
             status: 200,
             usage: Some(usage(40, 30, 5)),
@@ -377,6 +402,32 @@ mod tests {
             (Some(30), 5)
         );
         assert!(activity.ended(seen).0.is_empty());
+    }
+
+    #[test]
+    fn a_request_that_gives_way_has_the_npu_in_stretches() {
+        let activity = Arc::new(Activity::default());
+        let ticket = activity.begin("r1", "task", Vec::new());
+        ticket.admitted(40);
+        ticket.phase(Phase::Loading);
+        ticket.phase(Phase::Running);
+        ticket.tokens(1);
+        ticket.queued(1);
+        let waiting = activity.running();
+        let waiting = waiting.first().unwrap();
+        assert_eq!((waiting.phase, waiting.ahead), (Phase::Queued, Some(1)));
+        assert!(waiting.stretches.iter().all(|it| it.to.is_some()));
+        ticket.phase(Phase::Running);
+        let running = activity.running();
+        let running = running.first().unwrap();
+        assert_eq!((running.phase, running.ahead), (Phase::Running, None));
+        assert_eq!(running.stretches.last().unwrap().to, None);
+        drop(ticket);
+        let (ended, _) = activity.ended(0);
+        let ended = ended.first().unwrap();
+        let phases: Vec<Phase> = ended.stretches.iter().map(|it| it.phase).collect();
+        assert_eq!(phases, [Phase::Loading, Phase::Running, Phase::Running]);
+        assert_eq!(ended.stretches.last().unwrap().to, ended.ended);
     }
 
     #[test]

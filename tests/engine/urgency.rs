@@ -51,12 +51,22 @@ async fn a_task_that_gave_way_to_a_chat_goes_on_where_it_was() {
         let mut stopped = engine.submit(task(MODEL, STORY)).await.unwrap();
         let mut text = first_piece(&mut stopped).await;
         let chat = async {
-            let outcome = run(&engine, short(chat(chat_model, &["Hello"]))).await;
-            outcome.completion();
-            engine.status().counters.completed
+            let mut chat = engine
+                .submit(short(chat(chat_model, &["Hello"])))
+                .await
+                .unwrap();
+            first_piece(&mut chat).await;
+            let writes_since = Instant::now();
+            follow(chat).await.completion();
+            (
+                engine.status().counters.completed,
+                writes_since.elapsed() / 2,
+            )
         };
-        let (completed, rest) = tokio::join!(chat, follow(stopped));
+        let ((completed, at_least), rest) = tokio::join!(chat, follow(stopped));
         assert_eq!(completed, 3, "the chat was not kept waiting");
+        let again = rest.started.expect("told that it goes on");
+        assert!(again.queued >= at_least, "{again:?}");
         text.push_str(&rest.text);
         assert_eq!(text, whole.text);
         let (usage, expected) = (rest.completion().usage, whole.completion().usage);

@@ -1,12 +1,13 @@
 //! `/v1/embeddings`: what goes to the engine in which order, what comes back, and who is in whose way.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use proptest::{prelude::*, test_runner::TestRunner};
 use rkgate::{
     chat::{FinishReason, Passage, Sampling, Usage},
     engine::{Completion, EngineError, Progress, Prompt, QueueClass, Started},
     gateway::{GatewaySettings, ModelAlias, UpstreamSettings},
+    telemetry::activity::Phase,
 };
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -17,6 +18,7 @@ use crate::kit::{
     gateway::Running,
     message::Message,
     process::Process,
+    soon,
     upstream::{self, Upstream},
 };
 
@@ -55,7 +57,7 @@ fn texts(submission: &Submission) -> &str {
 /// Ends a run with a vector.
 async fn give(run: &RunningJob, vector: &[f32]) {
     run.send(Progress::Started(Started {
-        queued: std::time::Duration::ZERO,
+        queued: Duration::ZERO,
         sampling: Sampling::default(),
     }))
     .await;
@@ -63,8 +65,8 @@ async fn give(run: &RunningJob, vector: &[f32]) {
     run.send(Progress::Done(Completion {
         finish: FinishReason::Stop,
         usage: Usage::default(),
-        prefill: std::time::Duration::ZERO,
-        decode: std::time::Duration::ZERO,
+        prefill: Duration::ZERO,
+        decode: Duration::ZERO,
         miss: None,
     }))
     .await;
@@ -125,6 +127,68 @@ async fn vectors_stand_in_the_order_of_their_inputs_whichever_runs_first() {
             "usage": {"prompt_tokens": 30, "total_tokens": 30},
         })
     );
+}
+
+#[tokio::test]
+async fn who_watches_sees_when_the_npu_works_for_it() {
+    let (gateway, jobs) = gateway().await;
+    let shows = async |wanted: Phase| {
+        soon("the phase", async {
+            let is_wanted = || {
+                gateway
+                    .activity
+                    .running()
+                    .first()?
+                    .phase
+                    .eq(&wanted)
+                    .then_some(())
+            };
+            while is_wanted().is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+    };
+    let started = || {
+        Progress::Started(Started {
+            queued: Duration::ZERO,
+            sampling: Sampling::default(),
+        })
+    };
+    let queued = |ahead| Progress::Queued {
+        ahead,
+        wait: Duration::ZERO,
+    };
+    let mut client = Client::connect(gateway.address).await;
+    client
+        .post(PATH, &[], body(json!(["aa", "b"]), json!({})))
+        .await;
+    let (first, second) = (jobs.next().await.accept(), jobs.next().await.accept());
+    first.send(Progress::Loading).await;
+    shows(Phase::Loading).await;
+    first.send(started()).await;
+    shows(Phase::Running).await;
+    // That the second waits for the first is no wait of the request.
+    second.send(queued(1)).await;
+    first.send(queued(1)).await;
+    shows(Phase::Queued).await;
+    give(&first, &[1.0]).await;
+    give(&second, &[1.0]).await;
+    let answer = client.answer().await;
+    assert_eq!(answer.status(), 200);
+    assert!(answer.header("x-rkgate-queue-ms").is_some());
+    let ended = soon("the end", async {
+        loop {
+            if let (ended, 1) = gateway.activity.ended(0) {
+                return ended;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let stretches = &ended.first().unwrap().stretches;
+    let phases: Vec<Phase> = stretches.iter().map(|it| it.phase).collect();
+    assert_eq!(phases, [Phase::Loading, Phase::Running, Phase::Running]);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use rkgate::{
         live::{Live, Origin},
         shipped,
     },
-    telemetry::{Metrics, board::Board},
+    telemetry::{Activity, Metrics, board::Board},
 };
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -57,6 +57,7 @@ pub(crate) fn local_rules(rules: &str, policies: &str) -> tempfile::TempDir {
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) activity: Arc<Activity>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -91,11 +92,13 @@ impl Running {
             policy(files),
             Arc::clone(&metrics),
         );
+        let activity = gateway.activity();
         let stop = CancellationToken::new();
         let served = tokio::spawn(gateway.serve(listener, stop.clone()));
         Self {
             address,
             metrics,
+            activity,
             stop,
             served,
         }

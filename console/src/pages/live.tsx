@@ -7,7 +7,7 @@ import { Copyable } from "../parts/copy";
 import { Notice } from "../parts/notice";
 import { Table, type Column } from "../parts/table";
 import { Meter, Sparkline, Tile } from "../parts/tile";
-import { Timeline } from "../parts/timeline";
+import { Timeline, spent } from "../parts/timeline";
 import type { LiveRequest, State } from "../types";
 
 const SPANS = [
@@ -64,9 +64,13 @@ function useNow(every: number): number {
 
 /** Tokens per second of the answer, once two or more have come. */
 export function decodeSpeed(request: LiveRequest, now: number): number | null {
-  const end = request.ended ?? now - request.arrived;
-  const since = request.first_token === null ? 0 : end - request.first_token;
-  return request.completion_tokens > 1 && since > 0 ? (1000 * (request.completion_tokens - 1)) / since : null;
+  const writing = request.first_token === null ? 0 : spent(request, now, "answer");
+  return request.completion_tokens > 1 && writing > 0 ? (1000 * (request.completion_tokens - 1)) / writing : null;
+}
+
+/** How long it has waited for the NPU, in ms; nothing where it does not go there. */
+function waited(request: LiveRequest, now: number): number | null {
+  return request.provider === "rkllm" ? spent(request, now, "wait", "load") : null;
 }
 
 function Readings({ live, now }: { live: Live; now: number }) {
@@ -170,7 +174,7 @@ function columns(now: number): Column<LiveRequest>[] {
         </span>
       ),
     },
-    { name: "Waited", cell: (it) => duration(it.started), sort: (it) => it.started, numeric: true, minor: true },
+    { name: "Waited", cell: (it) => duration(waited(it, now)), sort: (it) => waited(it, now), numeric: true, minor: true },
     { name: "First token", cell: (it) => duration(it.first_token), sort: (it) => it.first_token, numeric: true },
     { name: "Prompt", cell: (it) => count(it.prompt_tokens), sort: (it) => it.prompt_tokens, numeric: true, minor: true },
     {

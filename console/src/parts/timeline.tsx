@@ -10,22 +10,34 @@ interface Segment {
 /** What happened to a request in which order, in ms since it came. */
 export function segments(request: LiveRequest, now: number): Segment[] {
   const end = request.ended ?? Math.max(now - request.arrived, 0);
-  if (request.phase === "relayed" || (request.started === null && request.provider !== "rkllm")) {
+  if (request.provider !== "rkllm") {
     const first = request.first_token ?? end;
     return [
       { kind: "read", from: 0, to: first },
       { kind: "answer", from: first, to: end },
     ];
   }
-  const started = request.started ?? end;
-  const loading = request.loading ?? started;
-  const first = request.first_token ?? end;
-  return [
-    { kind: "wait", from: 0, to: loading },
-    { kind: "load", from: loading, to: started },
-    { kind: "read", from: started, to: first },
-    { kind: "answer", from: first, to: end },
-  ];
+  const parts: Segment[] = [];
+  let waits = 0;
+  for (const { phase, from, to: until } of request.stretches) {
+    const to = until ?? end;
+    parts.push({ kind: "wait", from: waits, to: from });
+    if (phase === "loading") {
+      parts.push({ kind: "load", from, to });
+    } else {
+      const first = Math.min(Math.max(request.first_token ?? to, from), to);
+      parts.push({ kind: "read", from, to: first }, { kind: "answer", from: first, to });
+    }
+    waits = to;
+  }
+  parts.push({ kind: "wait", from: waits, to: end });
+  return parts.filter(({ from, to }) => to > from);
+}
+
+/** How long such things took, in ms. */
+export function spent(request: LiveRequest, now: number, ...kinds: Segment["kind"][]): number {
+  const parts = segments(request, now).filter(({ kind }) => kinds.includes(kind));
+  return parts.reduce((sum, { from, to }) => sum + to - from, 0);
 }
 
 const ROW = 22;
@@ -42,11 +54,10 @@ interface Props {
 /** Who had the NPU and who waited for it: a row for each request, the NPU's own on top. */
 export function Timeline({ requests, now, span }: Props) {
   const begin = now - span;
-  const shown = requests
+  const inSpan = requests
     .filter((request) => request.arrived + (request.ended ?? Infinity) > begin && request.model !== null)
-    .sort((a, b) => b.arrived - a.arrived)
-    .slice(0, MOST_ROWS)
-    .reverse();
+    .sort((a, b) => b.arrived - a.arrived);
+  const shown = inSpan.slice(0, MOST_ROWS).reverse();
   const x = (at: number) => (100 * Math.max(at - begin, 0)) / span;
   const height = ROW * (Math.max(shown.length, 1) + 1);
   const bar = (request: LiveRequest, segment: Segment, y: number) => {
@@ -55,7 +66,7 @@ export function Timeline({ requests, now, span }: Props) {
     const kind = `${segment.kind} tone-${classTone(request.class)}`;
     return (
       width > 0 && (
-        <rect key={segment.kind} class={kind} x={`${left}%`} width={`${Math.max(width, 0.15)}%`} y={y + 4} height={ROW - 8} rx="2">
+        <rect key={segment.from} class={kind} x={`${left}%`} width={`${Math.max(width, 0.15)}%`} y={y + 4} height={ROW - 8} rx="2">
           <title>{`${className(request.class)}, ${request.model ?? ""}: ${NAMES[segment.kind]} ${duration(segment.to - segment.from)}`}</title>
         </rect>
       )
@@ -63,8 +74,8 @@ export function Timeline({ requests, now, span }: Props) {
   };
   const byNpu = (request: LiveRequest) =>
     request.provider === "rkllm" ? segments(request, now).filter(({ kind }) => kind === "read" || kind === "answer") : [];
-  const holder = shown.find((request) => request.phase === "running");
-  const waiting = shown.filter((request) => request.phase === "queued").length;
+  const holder = requests.find((request) => request.phase === "running");
+  const waiting = requests.filter((request) => request.phase === "queued").length;
   const summary = `${holder ? `${className(holder.class)} has the NPU` : "The NPU is free"}, ${waiting} waiting.`;
   return (
     <figure class="timeline">
@@ -73,7 +84,7 @@ export function Timeline({ requests, now, span }: Props) {
         <text class="lane-name" x="4" y={ROW - 7}>
           NPU
         </text>
-        {shown.map((request) => (
+        {inSpan.map((request) => (
           <g key={`npu-${request.number}`}>{byNpu(request).map((segment) => bar(request, segment, 0))}</g>
         ))}
         {shown.map((request, row) => (

@@ -1,15 +1,16 @@
 //! Embeddings from the engine: a run for each input, so that whatever is more urgent comes in between.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use tokio::sync::mpsc;
 
 use super::asked::origin;
 use crate::{
     chat::{Passage, Sampling, Usage},
     engine::{EngineError, Job, ModelCard, Progress, Prompt, QueueClass},
-    gateway::{Gateway, LocalEngine, exchange::Exchange, failure::Failure},
+    gateway::{Gateway, LocalEngine, exchange::Exchange, failure::Failure, observe::Record},
     telemetry::activity::Phase,
     wire::openai::{self, decode_embeddings},
 };
@@ -24,8 +25,60 @@ struct Embedded {
     index: usize,
     vector: Vec<f32>,
     tokens: u32,
-    /// Time in the engine's queue.
-    queued: Duration,
+}
+
+/// Where one of the inputs is.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Queued { ahead: usize },
+    Loading,
+    Started,
+    Ended,
+}
+
+/// Where the request as a whole is.
+struct Whereabouts {
+    /// The input that has the NPU.
+    at_work: Option<usize>,
+    /// Since when none of them has it and others are before them.
+    waits_since: Option<Instant>,
+}
+
+impl Whereabouts {
+    /// Of a request that has come to the engine.
+    fn new() -> Self {
+        Self {
+            at_work: None,
+            waits_since: Some(Instant::now()),
+        }
+    }
+
+    /// Takes what happened to one of the inputs.
+    fn take(&mut self, (index, step): (usize, Step), record: &mut Record) {
+        match step {
+            Step::Started => {
+                self.at_work = Some(index);
+                let waited = self.waits_since.take().map(|since| since.elapsed());
+                *record.queued.get_or_insert_default() += waited.unwrap_or_default();
+                record.show(|ticket| ticket.phase(Phase::Running));
+            }
+            // The next one has the NPU already, unless it tells that it waits.
+            Step::Ended => {
+                self.at_work.take_if(|at_work| *at_work == index);
+            }
+            Step::Queued { ahead } => {
+                self.at_work.take_if(|at_work| *at_work == index);
+                if self.at_work.is_none() {
+                    self.waits_since.get_or_insert_with(Instant::now);
+                    record.show(|ticket| ticket.queued(ahead));
+                }
+            }
+            Step::Loading if self.at_work.is_none() => {
+                record.show(|ticket| ticket.phase(Phase::Loading));
+            }
+            Step::Loading => {}
+        }
+    }
 }
 
 /// Answers a request for embeddings from the engine with this model.
@@ -51,28 +104,32 @@ pub(in crate::gateway) async fn embed(
         origin: origin(&exchange.request().headers),
     };
     exchange.record.show(|ticket| ticket.phase(Phase::Queued));
-    let mut runs = std::pin::pin!(runs(&*gateway.engine, job, passages));
+    let (steps, mut happened) = mpsc::unbounded_channel();
+    let mut runs = std::pin::pin!(runs(&*gateway.engine, job, passages, steps));
+    let mut whereabouts = Whereabouts::new();
     let mut usage = Usage::default();
     loop {
         let embedded = tokio::select! {
             biased;
             // What runs and what waits is dropped then, and ends with that.
             gone = exchange.client_gone() => return Err(gone),
+            Some(step) = happened.recv() => {
+                whereabouts.take(step, &mut exchange.record);
+                continue;
+            }
             embedded = runs.next() => match embedded {
                 Some(embedded) => embedded?,
                 None => break,
             },
         };
-        let record = &mut exchange.record;
-        if record.queued.is_none() {
-            record.queued = Some(embedded.queued);
-            record.show(|ticket| ticket.phase(Phase::Running));
-        }
         usage.prompt = usage.prompt.saturating_add(embedded.tokens);
-        record.usage = Some(usage);
+        exchange.record.usage = Some(usage);
         if let Some(place) = vectors.get_mut(embedded.index) {
             *place = request.fit(embedded.vector)?;
         }
+    }
+    while let Ok(step) = happened.try_recv() {
+        whereabouts.take(step, &mut exchange.record);
     }
     let list = openai::embedding_list(&request.model, &vectors, request.encoding, usage.prompt);
     exchange.respond_json(&list).await
@@ -93,6 +150,7 @@ fn runs<'a>(
     engine: &'a dyn LocalEngine,
     job: Job,
     passages: Vec<Passage>,
+    steps: mpsc::UnboundedSender<(usize, Step)>,
 ) -> impl Stream<Item = Result<Embedded, Failure>> + 'a {
     let mut passages: Vec<(usize, Passage)> = passages.into_iter().enumerate().collect();
     passages.sort_by_key(|(_, passage)| std::cmp::Reverse(passage.extent()));
@@ -102,12 +160,17 @@ fn runs<'a>(
                 prompt: Prompt::Embed(passage),
                 ..job.clone()
             };
-            run(engine, job, index)
+            run(engine, job, index, steps.clone())
         })
         .buffer_unordered(AT_ONCE)
 }
 
-async fn run(engine: &dyn LocalEngine, job: Job, index: usize) -> Result<Embedded, Failure> {
+async fn run(
+    engine: &dyn LocalEngine,
+    job: Job,
+    index: usize,
+    steps: mpsc::UnboundedSender<(usize, Step)>,
+) -> Result<Embedded, Failure> {
     let mut run = engine.submit(job).await.map_err(|error| match error {
         EngineError::ContextLength { prompt, limit } => Failure::InputTooLong {
             index,
@@ -116,20 +179,23 @@ async fn run(engine: &dyn LocalEngine, job: Job, index: usize) -> Result<Embedde
         },
         error => Failure::Engine(error),
     })?;
-    let mut queued = Duration::ZERO;
+    // Who is to be told is there as long as this runs.
+    let tell = |step| {
+        let _ = steps.send((index, step));
+    };
     let mut given = None;
     while let Some(progress) = run.progress.recv().await {
         match progress {
-            Progress::Started(started) => queued = started.queued,
+            Progress::Queued { ahead, .. } => tell(Step::Queued { ahead }),
+            Progress::Loading => tell(Step::Loading),
+            Progress::Started(_) => tell(Step::Started),
             Progress::Embedding(vector) => given = Some(vector),
             Progress::Failed(error) => return Err(Failure::Engine(error)),
             Progress::Done(_) => break,
-            Progress::Queued { .. }
-            | Progress::Loading
-            | Progress::Reading { .. }
-            | Progress::Piece { .. } => {}
+            Progress::Reading { .. } | Progress::Piece { .. } => {}
         }
     }
+    tell(Step::Ended);
     let Some(vector) = given else {
         tracing::error!("the engine ended a run without an embedding");
         return Err(Failure::Internal);
@@ -138,6 +204,5 @@ async fn run(engine: &dyn LocalEngine, job: Job, index: usize) -> Result<Embedde
         index,
         vector,
         tokens: run.prompt_tokens,
-        queued,
     })
 }

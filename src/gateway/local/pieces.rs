@@ -39,7 +39,7 @@ pub(super) struct Pieces {
 pub(super) enum News {
     /// The job waits; in words for a person.
     Waiting(String),
-    /// The runtime has begun, after this time.
+    /// The runtime has begun, or goes on, after waits of this time together.
     Started(Duration),
     /// There may be new events.
     Text,
@@ -91,9 +91,11 @@ impl Pieces {
             })),
             Some(Progress::Loading) => Ok(News::Waiting("Loading the model".to_owned())),
             Some(Progress::Started(started)) => {
-                record.queued = Some(started.queued);
+                let before = record.queued.replace(started.queued);
+                if record.first_token.is_some() {
+                    record.stood_back += started.queued.saturating_sub(before.unwrap_or_default());
+                }
                 record.sampling = Some(started.sampling);
-                Span::current().record("queue_ms", millis(started.queued));
                 Ok(News::Started(started.queued))
             }
             Some(Progress::Reading { cached }) => {
@@ -249,6 +251,32 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{chat::Sampling, engine::Started};
+
+    #[test]
+    fn the_waits_of_what_gave_way_add_up() {
+        let mut record = Record::default();
+        let mut pieces = Pieces::new(AnswerOptions::default(), 1, false);
+        let started = |queued| {
+            Progress::Started(Started {
+                queued: Duration::from_secs(queued),
+                sampling: Sampling::default(),
+            })
+        };
+        let piece = Progress::Piece {
+            text: "One".to_owned(),
+            tokens: 1,
+        };
+        let gives_way = Progress::Queued {
+            ahead: 1,
+            wait: Duration::ZERO,
+        };
+        for step in [started(1), piece, gives_way, started(10)] {
+            assert!(pieces.take(Some(step), &mut record).is_ok());
+        }
+        assert_eq!(record.queued, Some(Duration::from_secs(10)));
+        assert_eq!(record.stood_back, Duration::from_secs(9));
+    }
 
     #[test]
     fn text_that_comes_in_one_go_is_one_event() {
