@@ -213,9 +213,11 @@ pub struct Usage {
     pub reasoning: u32,
 }
 
-/// Time that the runtime spent on one answer.
+/// Where the time of one answer of the engine went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timings {
+    /// Waiting for the NPU.
+    pub queued: std::time::Duration,
     /// Reading the prompt, as far as it was not in the KV cache.
     pub prefill: std::time::Duration,
     /// Writing the answer.

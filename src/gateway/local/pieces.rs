@@ -7,6 +7,7 @@ use std::{
 
 use tracing::Span;
 
+use super::sse::Wait;
 use crate::{
     chat::{
         Event, FinishReason, Timings, Usage,
@@ -37,8 +38,8 @@ pub(super) struct Pieces {
 
 /// What a step of the engine means.
 pub(super) enum News {
-    /// The job waits; in words for a person.
-    Waiting(String),
+    /// The job waits.
+    Waiting(Wait),
     /// The runtime has begun, or goes on, after waits of this time together.
     Started(Duration),
     /// There may be new events.
@@ -82,14 +83,8 @@ impl Pieces {
             record.show(|ticket| show(progress, self.is_shared, ticket));
         }
         match progress {
-            Some(Progress::Queued { ahead: 0, .. }) => {
-                Ok(News::Waiting("Next in the queue".to_owned()))
-            }
-            Some(Progress::Queued { ahead, wait }) => Ok(News::Waiting(match wait.as_secs() {
-                0 => format!("Queued: {ahead} ahead of you"),
-                seconds => format!("Queued: {ahead} ahead of you, about {seconds} s"),
-            })),
-            Some(Progress::Loading) => Ok(News::Waiting("Loading the model".to_owned())),
+            Some(Progress::Queued { ahead, wait }) => Ok(News::Waiting(Wait::queued(ahead, wait))),
+            Some(Progress::Loading) => Ok(News::Waiting(Wait::Loading)),
             Some(Progress::Started(started)) => {
                 let before = record.queued.replace(started.queued);
                 if record.first_token.is_some() {
@@ -129,6 +124,7 @@ impl Pieces {
                     ..completion.usage
                 };
                 let timings = Timings {
+                    queued: record.queued.unwrap_or_default(),
                     prefill: completion.prefill,
                     decode: completion.decode,
                 };

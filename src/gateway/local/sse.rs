@@ -1,6 +1,9 @@
 //! A streamed answer: its events, and the line above it that says what it waits for.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use bytes::BytesMut;
 use http::{HeaderValue, StatusCode};
@@ -91,11 +94,52 @@ impl EventStream {
     }
 }
 
+/// What a request waits for; its text says how long that is likely to take from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Others before it.
+    Queue {
+        /// So many.
+        ahead: usize,
+        /// When they are likely to be through, where anything is known of that.
+        until: Option<Instant>,
+    },
+    /// Its model.
+    Loading,
+}
+
+impl Wait {
+    /// Behind so many others, who are likely to take this long; zero where nothing is known of that.
+    pub(super) fn queued(ahead: usize, wait: Duration) -> Self {
+        let until = (!wait.is_zero()).then(|| Instant::now() + wait);
+        Self::Queue { ahead, until }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (ahead, until) = match self {
+            Self::Loading => return f.write_str("Loading the model"),
+            Self::Queue { ahead: 0, .. } => return f.write_str("Next in the queue"),
+            Self::Queue { ahead, until } => (ahead, until),
+        };
+        write!(f, "Queued: {ahead} ahead of you")?;
+        let Some(until) = until else {
+            return Ok(());
+        };
+        let rest = until.saturating_duration_since(Instant::now());
+        if rest.is_zero() {
+            f.write_str(", longer than expected")
+        } else {
+            write!(f, ", about {:.0} s", rest.as_secs_f64().ceil())
+        }
+    }
+}
+
 /// The line above an answer that does not come yet, which Open WebUI shows and other clients do not know.
 pub(super) struct StatusLine {
     wanted: bool,
-    /// What there is to say.
-    description: Option<String>,
+    waits_for: Option<Wait>,
     shown: bool,
 }
 
@@ -105,14 +149,14 @@ impl StatusLine {
         let headers = &exchange.request().headers;
         Self {
             wanted: !exchange.class.is_task() && headers.contains_key("x-openwebui-chat-id"),
-            description: None,
+            waits_for: None,
             shown: false,
         }
     }
 
     /// Notes what the request waits for; says so at once where the stream has begun anyway.
-    pub(super) fn waiting(&mut self, what: String, events: &mut EventStream) {
-        self.description = Some(what);
+    pub(super) fn waiting(&mut self, wait: Wait, events: &mut EventStream) {
+        self.waits_for = Some(wait);
         if events.begun {
             self.tell(events);
         }
@@ -120,9 +164,9 @@ impl StatusLine {
 
     /// Says what the request waits for. False if there is nothing to say or nobody to understand it.
     pub(super) fn tell(&mut self, events: &mut EventStream) -> bool {
-        match &self.description {
-            Some(description) if self.wanted => {
-                openai::write_status(description, false, &mut events.out);
+        match &self.waits_for {
+            Some(wait) if self.wanted => {
+                openai::write_status(&wait.to_string(), false, &mut events.out);
                 self.shown = true;
                 true
             }
@@ -132,11 +176,32 @@ impl StatusLine {
 
     /// Ends the line, since the answer begins.
     pub(super) fn over(&mut self, waited: Duration, events: &mut EventStream) {
-        self.description = None;
+        self.waits_for = None;
         if self.shown {
             let description = format!("Waited {:.0} s", waited.as_secs_f64());
             openai::write_status(&description, true, &mut events.out);
             self.shown = false;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_expected_wait_grows_shorter_and_is_owned_up_to_when_it_was_too_short() {
+        let now = Instant::now();
+        let text = |until| Wait::Queue { ahead: 2, until }.to_string();
+        let soon = Wait::queued(2, Duration::from_millis(9_900)).to_string();
+        assert_eq!(soon, "Queued: 2 ahead of you, about 10 s");
+        let later = now + Duration::from_millis(4_900);
+        assert_eq!(text(Some(later)), "Queued: 2 ahead of you, about 5 s");
+        assert_eq!(
+            text(Some(now)),
+            "Queued: 2 ahead of you, longer than expected"
+        );
+        let unknown = Wait::queued(2, Duration::ZERO).to_string();
+        assert_eq!(unknown, "Queued: 2 ahead of you");
     }
 }

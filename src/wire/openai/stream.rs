@@ -221,6 +221,7 @@ mod tests {
                     reasoning: 3,
                 },
                 Some(chat::Timings {
+                    queued: Duration::from_millis(20),
                     prefill: Duration::from_millis(60),
                     decode: Duration::from_millis(3_500),
                 }),
@@ -235,7 +236,7 @@ mod tests {
             r#"{"index":0,"delta":{"content":"a \"b\"\n\u0001é"},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{"tool_calls":[{"index":0,"id":"call_r1_0","type":"function","function":{"name":"add","arguments":"{\"a\": 1}"}}]},"finish_reason":null}]}"#,
             r#"{"index":0,"delta":{},"finish_reason":"tool_calls"}]}"#,
-            r#"],"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}},"timings":{"cache_n":4,"prompt_n":6,"prompt_ms":60.0,"prompt_per_second":100.0,"predicted_n":7,"predicted_ms":3500.0,"predicted_per_second":2.0}}"#,
+            r#"],"usage":{"prompt_tokens":10,"completion_tokens":7,"total_tokens":17,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":3}},"timings":{"queue_ms":20.0,"cache_n":4,"prompt_n":6,"prompt_ms":60.0,"prompt_per_second":100.0,"predicted_n":7,"predicted_ms":3500.0,"predicted_per_second":2.0}}"#,
         ];
         let expected: String = expected
             .iter()

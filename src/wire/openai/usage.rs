@@ -42,9 +42,10 @@ impl From<chat::Usage> for Usage {
     }
 }
 
-/// The `timings` object, in the form of llama.cpp's server.
+/// The `timings` object, in the form of llama.cpp's server, with the wait for the NPU.
 #[derive(Debug, Serialize)]
 pub(super) struct Timings {
+    queue_ms: f64,
     cache_n: u32,
     prompt_n: u32,
     prompt_ms: f64,
@@ -58,6 +59,7 @@ impl Timings {
     pub(super) fn new(usage: chat::Usage, timings: chat::Timings) -> Self {
         let prompt_n = usage.prompt.saturating_sub(usage.cached);
         Self {
+            queue_ms: millis(timings.queued),
             cache_n: usage.cached,
             prompt_n,
             prompt_ms: millis(timings.prefill),
