@@ -6,7 +6,7 @@
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock, atomic::Ordering},
     time::Duration,
 };
 
@@ -162,6 +162,7 @@ type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    engine: Option<Engine>,
     known: RwLock<HashSet<Arc<str>>>,
     other: Arc<str>,
     requests: Family<RequestLabels, Counter>,
@@ -251,12 +252,15 @@ impl Metrics {
                 Counter::default(),
             ),
             registry,
+            engine: None,
         }
     }
 
     /// Adds the engine's state, which is looked at anew at each scrape.
     pub fn watch(&mut self, engine: Engine) {
-        self.registry.register_collector(Box::new(Watched(engine)));
+        self.registry
+            .register_collector(Box::new(Watched(engine.clone())));
+        self.engine = Some(engine);
     }
 
     /// Adds the prompt log's state, which is looked at anew at each scrape.
@@ -323,7 +327,9 @@ impl Metrics {
         }
         if let Some(usage) = record.usage {
             self.usage(&labels, usage);
-            self.prefill(record, usage);
+            if record.shared.is_some() {
+                self.prefilled("shared").inc_by(usage.prompt.into());
+            }
         }
     }
 
@@ -341,17 +347,20 @@ impl Metrics {
         }
     }
 
-    /// Counts what became of the prompt's tokens, where the engine had them.
-    fn prefill(&self, record: &RequestRecord, usage: chat::Usage) {
-        let count = |kind, tokens: u32| {
-            let kind = self.prefill_tokens.get_or_create(&KindLabel { kind });
-            kind.inc_by(tokens.into());
-        };
-        if record.shared.is_some() {
-            count("shared", usage.prompt);
-        } else if record.queued.is_some() {
-            count("reused", usage.cached);
-            count("computed", usage.prompt.saturating_sub(usage.cached));
+    fn prefilled(&self, kind: &'static str) -> Counter {
+        self.prefill_tokens.get_or_create_owned(&KindLabel { kind })
+    }
+
+    /// Takes over what the engine has read: requests know of no prompt that was read for nothing, or twice.
+    fn read(&self, engine: &Engine) {
+        let counters = engine.status().counters;
+        let computed = counters
+            .prompt_tokens
+            .saturating_sub(counters.cached_tokens);
+        for (kind, tokens) in [("reused", counters.cached_tokens), ("computed", computed)] {
+            // Another scrape may have come first with more.
+            let counted = self.prefilled(kind);
+            counted.inner().fetch_max(tokens, Ordering::Relaxed);
         }
     }
 
@@ -387,6 +396,9 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be formatted, which no value of ours leads to.
     pub fn encode(&self) -> Result<String, fmt::Error> {
+        if let Some(engine) = &self.engine {
+            self.read(engine);
+        }
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)

@@ -93,6 +93,12 @@ async fn two_conversations_in_turn_each_keep_their_kv_cache() {
     let mut metrics = Metrics::new(Board::new("/nonexistent"));
     metrics.watch(engine.clone());
     let scraped = metrics.encode().unwrap();
+    let counters = status.counters;
+    let computed = counters.prompt_tokens - counters.cached_tokens;
+    for (kind, tokens) in [("reused", counters.cached_tokens), ("computed", computed)] {
+        let line = format!("rkgate_prefill_tokens_total{{kind=\"{kind}\"}} {tokens}");
+        assert!(scraped.lines().any(|it| it == line), "{line}\n{scraped}");
+    }
     let memory = format!("rkgate_engine_model_memory_bytes{{model=\"{MODEL}\"}} ");
     let series: Vec<&str> = scraped
         .lines()

@@ -19,7 +19,7 @@ struct Record {
 
 /// Says what the sums are and returns what is wrong with them.
 pub(super) async fn settle(gateway: &Gateway, sent: &[Sent], say: &impl Fn(&str)) -> Vec<String> {
-    let metrics = gateway.metrics().await;
+    let (metrics, counters) = (gateway.metrics().await, gateway.counters().await);
     let mut faults = Vec::new();
     let mut equal = |what: &str, a: f64, b: f64| {
         if (a - b).abs() > 0.5 {
@@ -65,11 +65,24 @@ pub(super) async fn settle(gateway: &Gateway, sent: &[Sent], say: &impl Fn(&str)
     };
     let prefill =
         |kind: &str| metrics.sum("rkgate_prefill_tokens_total", &format!("kind=\"{kind}\""));
-    let (reused, computed, shared) = (prefill("reused"), prefill("computed"), prefill("shared"));
+    let (reused, computed) = (prefill("reused"), prefill("computed"));
+    let counter = |name: &str| counters[name].as_f64().unwrap();
     equal(
-        "prompt tokens and what became of them",
-        tokens("input"),
-        reused + computed + shared,
+        "reused tokens of metrics and engine",
+        reused,
+        counter("cached_tokens"),
+    );
+    equal(
+        "read tokens of metrics and engine",
+        reused + computed,
+        counter("prompt_tokens"),
+    );
+    // What gave way and went on was read more than once.
+    let asked = tokens("input") - prefill("shared");
+    equal(
+        "prompt tokens asked for and never read",
+        (asked - reused - computed).max(0.0),
+        0.0,
     );
     let logged = |field: &dyn Fn(&Usage) -> u64| {
         let usages = records.values().filter_map(|record| record.usage.as_ref());

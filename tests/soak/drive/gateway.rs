@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 use super::message::MessageReader;
@@ -86,13 +87,23 @@ impl Gateway {
     }
 
     pub(super) async fn metrics(&self) -> Metrics {
+        Metrics(self.get("/metrics").await)
+    }
+
+    /// What the engine has counted.
+    pub(super) async fn counters(&self) -> Value {
+        let engine: Value = serde_json::from_str(&self.get("/api/engine").await).unwrap();
+        engine["counters"].clone()
+    }
+
+    async fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(self.admin).await.unwrap();
-        let head = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut reader = MessageReader::new(stream);
         let mut answer = reader.header().await.unwrap().unwrap();
         reader.body(&mut answer, true).await.unwrap();
-        Metrics(answer.text().to_owned())
+        answer.text().to_owned()
     }
 
     /// The log's records without their content, as CSV.
