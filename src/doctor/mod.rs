@@ -77,8 +77,7 @@ impl Finding {
 }
 
 /// Headers that Open WebUI fills in for each request of a connection.
-pub const WEBUI_HEADERS: &str =
-    r#"{"X-OpenWebUI-Task": "{{TASK}}", "X-OpenWebUI-Chat-Id": "{{CHAT_ID}}"}"#;
+pub const WEBUI_HEADERS: &str = r#"{"X-OpenWebUI-Task": "{{TASK}}", "X-OpenWebUI-Chat-Id": "{{CHAT_ID}}", "X-OpenWebUI-User-Id": "{{USER_ID}}"}"#;
 
 /// The machine, as far as it can be seen; `config` is missing where it has errors.
 #[must_use]

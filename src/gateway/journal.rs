@@ -74,7 +74,9 @@ impl Journal {
     ) -> Self {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let opt_out = text(OPT_OUT).is_some_and(|value| value.trim().eq_ignore_ascii_case("off"));
-        let owned = |name: &str| text(name).map(str::to_owned);
+        // Open WebUI sends a header empty where it has nothing to say.
+        let said = |name: &str| text(name).filter(|value| !value.is_empty());
+        let owned = |name: &str| said(name).map(str::to_owned);
         Self {
             record: Record {
                 time: Utc::now().timestamp_millis(),

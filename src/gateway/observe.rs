@@ -126,8 +126,12 @@ pub(super) fn span(exchange: &Exchange) -> Span {
     )
 }
 
-/// Headers by which Open WebUI can tell what a request is for and which chat it belongs to.
-const WEBUI_HEADERS: [&str; 2] = ["x-openwebui-task", "x-openwebui-chat-id"];
+/// Headers by which Open WebUI can tell what a request is for, which chat it belongs to, and who asks.
+const WEBUI_HEADERS: [&str; 3] = [
+    "x-openwebui-task",
+    "x-openwebui-chat-id",
+    "x-openwebui-user-id",
+];
 
 /// Shows a request that has come.
 pub(super) fn began(exchange: &mut Exchange, activity: &Arc<Activity>) {

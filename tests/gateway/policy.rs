@@ -5,9 +5,10 @@ use std::time::Duration;
 use rkgate::{
     chat::{FinishReason, Request, Sampling, Usage},
     engine::{Completion, EngineError, Progress, Prompt, Started, Withdrawal},
-    gateway::{GatewaySettings, UpstreamSettings},
+    gateway::{GatewaySettings, Keys, UpstreamSettings},
 };
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::kit::{
     client::Client,
@@ -166,6 +167,35 @@ async fn tasks_go_to_the_small_model_without_thinking_and_chats_do_not() {
     assert_eq!(chat.job.origin.conversation.as_deref(), Some("c1"));
     assert_eq!(prompt(&chat).thinking, Some(true));
     assert_eq!(chat.job.sampling.temperature, Some(0.6));
+}
+
+/// By the user the engine takes turns, and knows whose older words a newer request makes pointless.
+#[tokio::test]
+async fn api_keys_tell_users_apart_where_open_webui_does_not() {
+    let key = |name| (name, Sha256::digest(format!("sk-{name}")).into());
+    let settings = GatewaySettings {
+        keys: Some(Keys::new([key("ann"), key("ben")])),
+        ..GatewaySettings::default()
+    };
+    let (engine, jobs) = scripted(MODELS);
+    let gateway = Running::start(settings, engine, Vec::new()).await;
+    let autocomplete = "X-OpenWebUI-Task: autocomplete_generation";
+    for (name, header, user) in [
+        ("ann", "X-OpenWebUI-Chat-Id: ", "key:ann"),
+        ("ben", "X-OpenWebUI-User-Id: ", "key:ben"),
+        ("ben", "X-OpenWebUI-User-Id: ann", "ann"),
+    ] {
+        let key = format!("Authorization: Bearer sk-{name}");
+        for task in [autocomplete, "X-OpenWebUI-Task: "] {
+            let mut client = Client::connect(gateway.address).await;
+            let body = said(SMALL, "Why is the", json!({}));
+            client.post(CHAT, &[&key, task, header], body).await;
+            let job = jobs.next().await.job;
+            assert_eq!(job.queue.newest_wins, task == autocomplete);
+            assert_eq!(job.origin.user.as_deref(), Some(user));
+            assert_eq!(job.origin.conversation, None);
+        }
+    }
 }
 
 #[tokio::test]

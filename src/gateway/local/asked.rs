@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 use crate::{
     chat::{
         self, ToolChoice,
@@ -68,7 +66,7 @@ pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &mut Exchange) 
             // So is what a person might ask next, once something was asked.
             until_question: decision.class == Class::FollowUp,
         },
-        origin: origin(&exchange.request().headers),
+        origin: origin(exchange),
     };
     (job, manner)
 }
@@ -127,12 +125,19 @@ fn completion(request: chat::Request) -> (Prompt, Arc<chat::Request>, Manner) {
     (prompt, Arc::new(request), manner)
 }
 
-/// Who asks, as far as Open WebUI's headers tell.
-pub(super) fn origin(headers: &HeaderMap) -> Origin {
-    let named = |name: &str| Some(headers.get(name)?.to_str().ok()?.into());
+/// Who asks, as far as Open WebUI's headers tell, or else the API key. A header that Open WebUI had nothing to fill in
+/// for is empty.
+pub(super) fn origin(exchange: &Exchange) -> Origin {
+    let headers = &exchange.request().headers;
+    let named = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        (!value.is_empty()).then_some(value)
+    };
+    // Marked, so that nobody's id is taken for a key's name.
+    let key = || Some(format!("key:{}", exchange.record.key.as_deref()?).into());
     Origin {
-        user: named("x-openwebui-user-id"),
-        conversation: named("x-openwebui-chat-id"),
+        user: named("x-openwebui-user-id").map(Into::into).or_else(key),
+        conversation: named("x-openwebui-chat-id").map(Into::into),
     }
 }
 

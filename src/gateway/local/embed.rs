@@ -101,7 +101,7 @@ pub(in crate::gateway) async fn embed(
         // All that such a run gives is one piece.
         max_tokens: Some(1),
         queue: class(),
-        origin: origin(&exchange.request().headers),
+        origin: origin(exchange),
     };
     exchange.record.show(|ticket| ticket.phase(Phase::Queued));
     let (steps, mut happened) = mpsc::unbounded_channel();
