@@ -72,7 +72,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::NoFile(_) | Self::Edit(EditError::Forgotten(_)) => StatusCode::NOT_FOUND,
+            Self::NoFile(_) | Self::Edit(EditError::Forgotten { .. }) => StatusCode::NOT_FOUND,
             Self::Edit(EditError::Changed(_)) => StatusCode::CONFLICT,
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Log(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -84,16 +84,29 @@ pub enum EditError {
     #[error("{0} has changed since it was opened")]
     Changed(String),
     /// The generation is not remembered.
-    #[error("generation {0} is not remembered")]
-    Forgotten(u64),
+    #[error("generation {asked} is not remembered; {} are", told(.remembered))]
+    Forgotten {
+        /// The one that was asked for.
+        asked: u64,
+        /// Those that are, oldest first.
+        remembered: Vec<u64>,
+    },
     /// The file cannot be written.
-    #[error("cannot write {path}")]
+    #[error(
+        "cannot write {path} (`rules` and `policies` in [policy] must name directories that rkgate may write to)"
+    )]
     Unwritable {
         /// The file.
         path: PathBuf,
         /// Why.
         source: io::Error,
     },
+}
+
+/// Numbers as a person reads them.
+fn told(generations: &[u64]) -> String {
+    let numbers: Vec<String> = generations.iter().map(u64::to_string).collect();
+    numbers.join(", ")
 }
 
 /// What tells one text of a file from another: a digest.
@@ -202,7 +215,10 @@ impl Live {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         let generations = self.generations();
         let then = generations.iter().find(|it| it.number == generation);
-        let then = then.ok_or(EditError::Forgotten(generation))?;
+        let then = then.ok_or_else(|| EditError::Forgotten {
+            asked: generation,
+            remembered: generations.iter().map(|it| it.number).collect(),
+        })?;
         let drafts = drafts_between(&self.files()?, &then.files);
         self.with_drafts(&drafts)?;
         let written = drafts
