@@ -5,8 +5,15 @@ import { useEffect, useState } from "preact/hooks";
 const listeners = new Set<() => void>();
 /** What to ask before the page is left; `null` where nothing would be lost. */
 let beforeLeaving: () => string | null = () => null;
+/** The address of the page that is shown. */
+let shown = current();
+
+function current(): string {
+  return location.pathname + location.search;
+}
 
 function changed(): void {
+  shown = current();
   for (const listener of listeners) {
     listener();
   }
@@ -14,7 +21,7 @@ function changed(): void {
 
 export function navigate(path: string): void {
   const question = beforeLeaving();
-  if (path !== location.pathname + location.search && (question === null || confirm(question))) {
+  if (path !== current() && (question === null || confirm(question))) {
     history.pushState(null, "", path);
     changed();
     scrollTo(0, 0);
@@ -24,6 +31,17 @@ export function navigate(path: string): void {
 /** Changes the address of the same page, e.g. its filter. */
 export function readdress(path: string): void {
   history.replaceState(null, "", path);
+  shown = current();
+}
+
+/** The browser went back or forth, and has the other address already. */
+function travelled(): void {
+  const question = beforeLeaving();
+  if (current() !== shown && question !== null && !confirm(question)) {
+    history.pushState(null, "", shown);
+  } else {
+    changed();
+  }
 }
 
 /** Asks before the page is left, until the returned function is called. */
@@ -62,7 +80,7 @@ export function useAddress(): Address {
 
 /** Takes over clicks on links to pages of the console. */
 export function followLinks(): void {
-  addEventListener("popstate", changed);
+  addEventListener("popstate", travelled);
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
     const plain = event.button === 0 && !event.ctrlKey && !event.metaKey && !event.shiftKey && !event.altKey;

@@ -43,24 +43,40 @@ function part(part: ContentPart): string {
 }
 
 interface Sent {
-  /** Where the API listens. */
+  /** Where the API listens: `http://ADDRESS:PORT` or `unix:PATH`. */
   api: string;
   keyNeeded: boolean;
+  class: string;
   headers: Record<string, string>;
   request: ChatRequest;
 }
 
 /** The command that sends the same request again. */
-export function curl({ api, keyNeeded, headers, request }: Sent): string {
-  const lines = [`curl ${quoted(`${api}/v1/chat/completions`)}`, "-H 'content-type: application/json'"];
+export function curl({ api, keyNeeded, class: name, headers, request }: Sent): string {
+  const isText = name === "text_completion";
+  const path = isText ? "/v1/completions" : "/v1/chat/completions";
+  const lines = [`curl ${server(api, path)}`, "-H 'content-type: application/json'"];
   if (keyNeeded) {
     lines.push('-H "authorization: Bearer $RKGATE_KEY"');
   }
   for (const [name, value] of Object.entries(headers)) {
     lines.push(`-H ${quoted(`${name}: ${value}`)}`);
   }
-  lines.push(`--data-binary ${quoted(JSON.stringify(request))}`);
+  lines.push(`--data-binary ${quoted(JSON.stringify(isText ? textRequest(request) : request))}`);
   return lines.join(" \\\n  ");
+}
+
+function server(api: string, path: string): string {
+  if (api.startsWith("unix:")) {
+    return `--unix-socket ${quoted(api.slice("unix:".length))} ${quoted(`http://localhost${path}`)}`;
+  }
+  // Where it listens on every address, this page was reached by one of them.
+  return quoted(api.replace(/\/\/(0\.0\.0\.0|\[::\])/, `//${location.hostname}`) + path);
+}
+
+/** A request of `/v1/completions`; the log has its prompt as a message. */
+function textRequest({ messages = [], ...rest }: ChatRequest): object {
+  return { ...rest, prompt: messages.map(({ content }) => content ?? "").join("") };
 }
 
 /** A word of a POSIX shell. */

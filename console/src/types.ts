@@ -210,7 +210,7 @@ export interface Logged {
   error: string | null;
   usage: { prompt: number; cached: number; completion: number; reasoning: number } | null;
   timings: { queued_ms: number | null; first_token_ms: number | null; total_ms: number; tokens_per_second: number | null };
-  kept: "full" | "redacted" | "off" | "opted_out" | "dropped";
+  kept: "full" | "redacted" | "off" | "opted_out" | "dropped" | "unread";
 }
 
 export interface LoggedSummary extends Logged {
@@ -224,7 +224,7 @@ export interface LogPage {
   next: number | null;
 }
 
-/** A chat request in OpenAI's form, as far as the console looks into it; empty where it was refused unread. */
+/** A chat request in OpenAI's form, as far as the console looks into it. A text to go on with is its only message. */
 export interface ChatRequest {
   messages?: ChatMessage[];
   tools?: { type: string; function: { name: string; description?: string; parameters?: unknown } }[];

@@ -59,7 +59,9 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
         findings.extend(runtime.block_on(doctor::listeners(config)));
         findings.extend(runtime.block_on(doctor::upstreams(config)));
     }
-    let url = config.as_ref().map(doctor::webui_url);
+    let url = config
+        .as_ref()
+        .map(|config| doctor::webui_url(&config.listen.api));
     print(options.format, &findings, url.as_deref())?;
     let failed = findings
         .iter()

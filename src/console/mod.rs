@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     engine::Engine,
+    gateway::BoundAddress,
     policy::{Facts, live::Live},
     promptlog::PromptLog,
     telemetry::{Activity, Metrics, board::Board},
@@ -49,7 +50,7 @@ pub struct Admin {
     /// The prompt log.
     pub prompt_log: Arc<PromptLog>,
     /// Where the API really listens.
-    pub api: String,
+    pub api: BoundAddress,
     /// The board.
     pub board: Board,
     /// Who has signed in.

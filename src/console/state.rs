@@ -22,7 +22,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "uptime_seconds": admin.started.elapsed().as_secs(),
         "shutting_down": admin.stop.is_cancelled(),
         "config_file": admin.file,
-        "api": admin.api,
+        "api": admin.api.to_string(),
         "api_keys": !admin.config.keys.is_empty(),
         "upstreams": upstreams,
         "policy": { "generation": policy.generation, "ok": policy.error.is_none() },

@@ -31,10 +31,10 @@ pub(super) async fn upstreams(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// What a person types into Open WebUI; it stands on the same machine as far as we know.
+/// What a person types into Open WebUI, where the API listens here; it stands on the same machine as far as we know.
 #[must_use]
-pub fn webui_url(config: &Config) -> String {
-    match &config.listen.api {
+pub fn webui_url(api: &Address) -> String {
+    match api {
         Address::Tcp(address) if address.ip().is_unspecified() => {
             format!("http://<this machine>:{}/v1", address.port())
         }

@@ -68,6 +68,27 @@ test('copied as curl, it is answered again', async () => {
   assert.ok(JSON.parse(stdout).choices[0].message, stdout);
 });
 
+test('a text to go on with is copied as one', async () => {
+  const url = `${process.env.API}/completions`;
+  const body = JSON.stringify({ model: 'qwen3-0.6b', prompt: 'Once upon a time', max_tokens: 8 });
+  assert.equal((await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status, 200);
+  await page.goto(`/log/${await logged({ class: 'text_completion' })}`);
+  await page.getByRole('button', { name: /^Copy as curl/ }).click();
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const { stdout } = await promisify(execFile)('sh', ['-c', command]);
+  assert.equal(JSON.parse(stdout).object, 'text_completion', stdout);
+});
+
+test('of embeddings the page says what became of them', async () => {
+  const url = `${process.env.API}/embeddings`;
+  const body = JSON.stringify({ model: 'qwen3-embedding-0.6b', input: 'A lighthouse.' });
+  assert.equal((await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body })).status, 200);
+  await page.goto(`/log/${await logged({ class: 'embeddings' })}`);
+  await page.getByText('Its text is not kept').waitFor();
+  await page.getByRole('img', { name: /answered/ }).waitFor();
+  assert.equal(await page.getByText('without an answer').count(), 0);
+});
+
 test('the log finds it by its words, and its page by paging', async () => {
   for (let n = 0; n < 60; n += 1) {
     await ask({ ...chat(`Question number ${n}, please.`), model: 'nobody' });

@@ -92,6 +92,27 @@ test('a file that somebody else has changed is not overwritten', async () => {
   await page.getByText('has changed since it was opened').waitFor();
 });
 
+test('going back asks before what was typed is lost', async () => {
+  await page.goto('/policies');
+  await page.getByRole('link', { name: '90-local.toml' }).click();
+  await editor.waitFor();
+  await write(`${DENY}# not saved\n`);
+  const answers = ['dismiss', 'accept'];
+  const asked = [];
+  page.on('dialog', (dialog) => {
+    asked.push(dialog.message());
+    return dialog[answers.shift()]();
+  });
+  await page.goBack();
+  await page.waitForURL(`**/policies/${FILE}`);
+  await editor.getByText('# not saved').waitFor();
+  await page.goBack();
+  await page.waitForURL(/\/policies$/);
+  await editor.waitFor({ state: 'detached' });
+  assert.equal(asked.length, 2, asked.join());
+  page.removeAllListeners('dialog');
+});
+
 test('an earlier generation comes back', async () => {
   page.on('dialog', (dialog) => dialog.accept());
   await page.goto('/policies');

@@ -203,13 +203,34 @@ fn set_up_says_what_to_enter_and_what_doctor_finds() {
     let setup: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(setup["open_webui"]["url"], format!("{}/v1", server.api));
     let headers = setup["open_webui"]["headers"].as_str().unwrap();
-    assert!(serde_json::from_str::<Value>(headers).unwrap().is_object());
+    let headers: Value = serde_json::from_str(headers).unwrap();
+    assert_eq!(headers["X-OpenWebUI-User-Id"], "{{USER_ID}}");
     let findings = setup["findings"].as_array().unwrap();
     assert!(
         findings
             .iter()
             .any(|it| it["about"] == "board" && it["status"] == "ok")
     );
+}
+
+#[test]
+fn set_up_gives_no_address_that_nobody_can_reach() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = format!("unix:{}", dir.path().join("api.sock").display());
+    for address in ["0.0.0.0:0", socket.as_str()] {
+        let env = [
+            ("RKGATE_LISTEN__API", address),
+            ("RKGATE_AUTH__ALLOW_ANONYMOUS", "true"),
+        ];
+        let server = Server::start(dir.path(), &[], &env);
+        let (_, body) = get(&server.admin, "/api/setup", "");
+        let setup: Value = serde_json::from_str(&body).unwrap();
+        let expected = match server.api.strip_prefix("http://0.0.0.0:") {
+            Some(port) => format!("http://<this machine>:{port}/v1"),
+            None => format!("(through a proxy to {}) /v1", &socket["unix:".len()..]),
+        };
+        assert_eq!(setup["open_webui"]["url"], expected);
+    }
 }
 
 #[test]

@@ -65,6 +65,7 @@ const WITHOUT = {
   off: "The configuration keeps no content (log.content).",
   opted_out: "The request asked for its content not to be kept.",
   dropped: "The writer could not keep up; the content was left out.",
+  unread: "Its text is not kept: it could not be read, or is of a kind that rkgate does not look into, such as embeddings.",
   full: "",
   redacted: "",
 };
@@ -88,10 +89,7 @@ function Request({ request }: { request: LoggedRequest }) {
 }
 
 function WithContent({ request, content }: { request: LoggedRequest; content: LoggedContent }) {
-  const before = transcript(content.before);
-  if (before === "") {
-    return <Notice kind="empty" title="It was refused before its text was looked at" />;
-  }
+  const before = transcript(content.before) || "(no messages)";
   return (
     <>
       {request.kept === "redacted" && (
@@ -100,7 +98,7 @@ function WithContent({ request, content }: { request: LoggedRequest; content: Lo
       <section aria-labelledby="text">
         <div class="section-head">
           <h2 id="text">{content.after ? "What came, and what was sent" : "What came, and was sent unchanged"}</h2>
-          <CopyCurl content={content} />
+          <CopyCurl content={content} name={request.class} />
         </div>
         {content.after ? (
           <Diff before={before} after={transcript(content.after)} names={["as it came", "as it was sent"]} />
@@ -164,7 +162,7 @@ function Facts({ request }: { request: LoggedRequest }) {
   );
 }
 
-function CopyCurl({ content }: { content: LoggedContent }) {
+function CopyCurl({ content, name }: { content: LoggedContent; name: string }) {
   const [state, setState] = useState<State | null>(null);
   useEffect(() => {
     get<State>("/api/state").then(setState, () => {});
@@ -172,7 +170,8 @@ function CopyCurl({ content }: { content: LoggedContent }) {
   if (!state) {
     return null;
   }
-  const command = curl({ api: state.api, keyNeeded: state.api_keys, headers: content.headers, request: content.before });
+  const { headers, before: request } = content;
+  const command = curl({ api: state.api, keyNeeded: state.api_keys, class: name, headers, request });
   return <CopyButton text={command} label="the request as it came, for a shell" name="Copy as curl" />;
 }
 

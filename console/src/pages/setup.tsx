@@ -30,20 +30,22 @@ export function SetupPage() {
             <p>
               In Open WebUI: <em>Admin Panel</em>, <em>Settings</em>, <em>Connections</em>, <em>OpenAI API</em>, <em>+</em>. URL:
             </p>
-            <Copyable text={webui.url} label="URL for Open WebUI" />
-            <p class="muted">
-              From a container: <code>{reachable(webui.url)}</code>, with <code>listen.api</code> on an address that the container
-              reaches.
-            </p>
+            <Url url={webui.url.replace("<this machine>", location.hostname)} />
           </li>
           <li>
             <p>{webui.key_needed ? "Key: one of the keys in keys.toml." : "Key: anything, e.g. none; this rkgate asks for no key."}</p>
           </li>
           <li>
             <p>
-              Headers of the connection. With them, titles, tags and the like are told apart with certainty, and chats are kept apart:
+              Headers of the connection. With them, titles, tags and the like are told apart with certainty, and chats and users are
+              kept apart:
             </p>
             <Copyable text={webui.headers} label="headers for Open WebUI" />
+            <p class="muted">
+              Users take turns, and what somebody types on makes only their own older requests pointless. Without
+              X-OpenWebUI-User-Id all who share an API key are one user. Open WebUI also sends it where{" "}
+              <code>ENABLE_FORWARD_USER_INFO_HEADERS</code> is set.
+            </p>
           </li>
           <li>
             <p>Save, start a new chat there, and look here:</p>
@@ -64,8 +66,19 @@ export function SetupPage() {
   );
 }
 
-function reachable(url: string): string {
-  return url.replace(/\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])/, "//host.docker.internal");
+function Url({ url }: { url: string }) {
+  if (!url.startsWith("http")) {
+    return <p>The API listens on a socket. Enter the address of the proxy in front of it, with /v1 at its end.</p>;
+  }
+  const contained = url.replace(/\/\/(127\.\d+\.\d+\.\d+|localhost|\[::1\])/, "//host.docker.internal");
+  return (
+    <>
+      <Copyable text={url} label="URL for Open WebUI" />
+      <p class="muted">
+        From a container: <code>{contained}</code>, with <code>listen.api</code> on an address that the container reaches.
+      </p>
+    </>
+  );
 }
 
 /** Whether requests come, and Open WebUI's headers with them. */
@@ -84,7 +97,8 @@ function Arrivals() {
     return (
       <Notice kind="ok" title={`Requests come, the last one ${last}, and the headers with them.`}>
         <p class="muted">
-          Of the last {requests.length} requests {task} told their task and {chat} their chat.
+          Of the last {requests.length} requests {task} told their task, {chat} their chat and{" "}
+          {carried(requests, "x-openwebui-user-id")} their user.
         </p>
       </Notice>
     );

@@ -11,9 +11,10 @@ interface Part {
 export function TimingBar({ request }: { request: Logged }) {
   const { queued_ms: queued, first_token_ms: first, total_ms: total } = request.timings;
   const begun = queued ?? 0;
-  const answered = first ?? total;
+  // What is answered in one piece has no first token.
+  const answered = first ?? (request.status < 400 ? begun : total);
   const parts: Part[] = [
-    { kind: "wait", name: "waited for the NPU", ms: begun },
+    { kind: "wait", name: "waited for the NPU and the model", ms: begun },
     { kind: "read", name: reading(request), ms: Math.max(answered - begun, 0) },
     { kind: "answer", name: "answered", ms: Math.max(total - answered, 0) },
   ];

@@ -159,7 +159,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         policy: policy.clone(),
         facts: gateway.facts(),
         prompt_log,
-        api: api_address.to_string(),
+        api: api_address.clone(),
         board: Board::default(),
         sessions: Sessions::default(),
         started,
