@@ -1,10 +1,12 @@
 //! The console's pages and who may use them, as a browser and as another site's page would try.
 
 use std::{
+    fs,
     io::BufRead,
     time::{Duration, Instant},
 };
 
+use rkgate::policy::shipped;
 use serde_json::{Value, json};
 
 use crate::{
@@ -233,6 +235,41 @@ fn set_up_gives_no_address_that_nobody_can_reach() {
     }
 }
 
+/// As when rkgate is started where its sources are.
+#[test]
+fn copies_of_the_shipped_files_count_as_shipped() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in ["rules", "policies"] {
+        fs::create_dir(dir.path().join(kind)).unwrap();
+    }
+    for file in shipped::files() {
+        let name = file.path.strip_suffix(" (shipped)").unwrap();
+        fs::write(dir.path().join(name), file.text).unwrap();
+    }
+    let server = Server::start(dir.path(), &[], &[("RKGATE_POLICY__WATCH", "false")]);
+    let overview = || {
+        let (_, body) = get(&server.admin, "/api/policy", "");
+        let overview: Value = serde_json::from_str(&body).unwrap();
+        let files = overview["files"].as_array().unwrap().clone();
+        (overview["tests"].as_u64().unwrap(), files)
+    };
+    let (tests, files) = overview();
+    assert!(tests > 0, "their tests run");
+    for file in &files {
+        assert_eq!(file["held"], "shipped", "{file}");
+    }
+    let changed = dir.path().join("rules/60-tasks.toml");
+    let text = fs::read_to_string(&changed).unwrap();
+    fs::write(&changed, text + "# mine\n").unwrap();
+    let replaced: Vec<Value> = overview()
+        .1
+        .into_iter()
+        .filter(|file| file["held"] == "replaced")
+        .collect();
+    assert_eq!(replaced.len(), 1);
+    assert_eq!(replaced[0]["id"], "rules/60-tasks.toml");
+}
+
 #[test]
 fn a_policy_is_edited_followed_and_returned_from() {
     let dir = tempfile::tempdir().unwrap();
@@ -308,7 +345,7 @@ fn only_rule_and_policy_files_can_be_written() {
         let (status, ..) = call(&server.admin, &head, r#"{"text":"schema = 1\n","base":""}"#);
         assert_eq!(status, 404, "{path}");
     }
-    let left: Vec<_> = std::fs::read_dir(dir.path())
+    let left: Vec<_> = fs::read_dir(dir.path())
         .unwrap()
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
         .filter(|name| name.contains("toml") || name == "rules")

@@ -5,7 +5,7 @@ use rkgate::policy::{Platform, Set, Source, shipped};
 /// What a user gets who takes the `#` away everywhere: all of it compiles, and its tests pass.
 #[test]
 fn the_starter_file_works_when_all_of_it_is_switched_on() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/90-local.example.toml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/rules/90-local.toml.example");
     let text = std::fs::read_to_string(path).unwrap();
     let is_code = |line: &str| {
         line.strip_prefix('#')
@@ -24,7 +24,7 @@ fn the_starter_file_works_when_all_of_it_is_switched_on() {
 /// As it comes it changes nothing: all of it is commented out.
 #[test]
 fn the_starter_file_as_it_comes_says_nothing() {
-    let text = include_str!("../../rules/90-local.example.toml");
+    let text = include_str!("../../rules/90-local.toml.example");
     assert!(!text.lines().any(|line| line.starts_with('[')));
     compile(text.to_owned());
 }

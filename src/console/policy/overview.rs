@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Admin, Answer, attempt_json, blocking};
 use crate::policy::{
+    Source,
     live::{Generation, Live},
     shipped,
 };
@@ -16,7 +17,7 @@ use crate::policy::{
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Held {
-    /// Inside the binary.
+    /// As it is inside the binary, there or in the user's directory.
     Shipped,
     /// The user's.
     Own,
@@ -30,7 +31,7 @@ pub(super) async fn overview(State(admin): State<Arc<Admin>>) -> Answer {
         let policy = &admin.policy;
         let files = policy.files()?.into_iter().map(|file| {
             let id = policy.id_of(&file.path).unwrap_or_default();
-            let held = held(&id, &file.path);
+            let held = held(&id, &file);
             json!({ "id": id, "path": file.path, "held": held })
         });
         let mut overview = attempt_json(&policy.last_attempt(), policy);
@@ -41,11 +42,9 @@ pub(super) async fn overview(State(admin): State<Arc<Admin>>) -> Answer {
     blocking(admin, overview).await
 }
 
-fn held(id: &str, path: &str) -> Held {
-    let ships = shipped::files()
-        .iter()
-        .any(|file| file.path.strip_suffix(shipped::MARK) == Some(id));
-    match (path.ends_with(shipped::MARK), ships) {
+fn held(id: &str, file: &Source) -> Held {
+    let ships = shipped::names().any(|name| name == id);
+    match (file.is_shipped, ships) {
         (true, _) => Held::Shipped,
         (false, true) => Held::Replaced,
         (false, false) => Held::Own,
