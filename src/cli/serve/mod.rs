@@ -23,6 +23,7 @@ use super::{Configuration, Failure, code};
 use crate::{
     config::{Address, Config, Loaded},
     console::{self, Admin, Sessions},
+    doctor,
     engine::Engine,
     gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
     policy::live::{Live, LoadError},
@@ -272,9 +273,10 @@ fn announce(api: &BoundAddress, admin: &BoundAddress) -> Result<(), Failure> {
     writeln!(out, "rkgate: admin listening on {admin}")?;
     if let BoundAddress::Tcp(address) = api {
         let port = address.port();
+        let url = doctor::webui_url(&Address::Tcp(*address));
         writeln!(
             out,
-            "Open WebUI: Admin Panel > Settings > Connections > OpenAI API > add http://{address}/v1"
+            "Open WebUI: Admin Panel > Settings > Connections > OpenAI API > add {url}"
         )?;
         writeln!(
             out,
