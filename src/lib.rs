@@ -11,6 +11,7 @@ pub mod config;
 pub mod console;
 pub mod doctor;
 pub mod engine;
+mod excerpt;
 pub mod explain;
 pub mod gateway;
 pub mod policy;

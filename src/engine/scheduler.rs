@@ -28,6 +28,7 @@ use super::{
     status::{Counting, add},
     supervisor::Worker,
 };
+use crate::excerpt;
 
 /// Tokens of a title.
 const TASK_ANSWER: f64 = 15.0;
@@ -203,7 +204,7 @@ impl Scheduler {
             let models = self.catalog.models().iter();
             let known: Vec<&str> = models.map(|card| card.id.as_str()).collect();
             EngineError::UnknownModel {
-                model: name.to_owned(),
+                model: excerpt::name(name).into_owned(),
                 known: known.join(", "),
             }
         })

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::{
     engine::EngineError,
+    excerpt,
     wire::openai::{DecodeError, ErrorBody},
 };
 
@@ -226,6 +227,11 @@ impl Failure {
         }
     }
 
+    /// What went wrong, in words; not more of them than logs and watchers can bear.
+    pub(super) fn message(&self) -> String {
+        excerpt::message(&self.to_string()).into_owned()
+    }
+
     /// Calls `write` with the OpenAI error object.
     pub(super) fn told<T>(&self, write: impl FnOnce(&ErrorBody<'_>) -> T) -> T {
         let verdict = self.verdict();
@@ -234,7 +240,7 @@ impl Failure {
             _ => verdict.param,
         };
         write(&ErrorBody {
-            message: &self.to_string(),
+            message: &self.message(),
             kind: verdict.kind,
             param,
             code: verdict.code,

@@ -11,6 +11,7 @@ use pingora_http::ResponseHeader;
 use super::{decide::Decided, in_force::Settled, local::Sharing};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
+    excerpt,
     policy::{Redaction, Stage, Step, StepOutcome},
     promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
 };
@@ -76,7 +77,7 @@ impl Journal {
         let opt_out = text(OPT_OUT).is_some_and(|value| value.trim().eq_ignore_ascii_case("off"));
         // Open WebUI sends a header empty where it has nothing to say.
         let said = |name: &str| text(name).filter(|value| !value.is_empty());
-        let owned = |name: &str| said(name).map(str::to_owned);
+        let owned = |name: &str| said(name).map(|value| excerpt::name(value).into_owned());
         Self {
             record: Record {
                 time: Utc::now().timestamp_millis(),
@@ -105,7 +106,7 @@ impl Journal {
 
     /// Notes what was decided.
     pub(super) fn decided(&mut self, decided: &mut Decided) {
-        self.record.asked.clone_from(&decided.original.model);
+        self.record.asked = excerpt::name(&decided.original.model).into_owned();
         self.record.labels.clone_from(&decided.decision.labels);
         if let Some(content) = &mut self.content {
             content.trace = Arc::new(std::mem::take(&mut decided.trace));

@@ -33,6 +33,7 @@ use tokio::sync::Semaphore;
 use crate::{
     chat,
     engine::{Engine, EngineError, Job, ModelCard, Run},
+    excerpt,
     policy::{Facts, Set, live::Live},
     telemetry::{Activity, Metrics, activity::Phase},
     wire::{self, openai::ChatBody},
@@ -245,7 +246,7 @@ impl Gateway {
                 exchange.model = alias
                     .map(|alias| alias.model.as_str())
                     .or(name.ok())
-                    .map(str::to_owned);
+                    .map(|model| excerpt::name(model).into_owned());
                 exchange.record.provider = upstream.name().to_owned();
                 observe::decided(exchange);
                 exchange.record.show(|ticket| ticket.phase(Phase::Relayed));

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     engine::{ModelCard, catalog::upstream_model},
+    excerpt,
     policy::{Facts, ModelFact},
     wire::openai::{DecodeError, Model, ThinkSwitch, model_list},
 };
@@ -196,7 +197,7 @@ fn unknown(name: &str, engine: &dyn LocalEngine, lists: &[Arc<[Model]>]) -> Fail
         known.join(", ")
     };
     Failure::UnknownModel {
-        model: name.to_owned(),
+        model: excerpt::name(name).into_owned(),
         known,
     }
 }

@@ -177,7 +177,7 @@ pub(super) fn finished(
         .map(|at| at.duration_since(exchange.started));
     if let (Some(traces), Some(call)) = (traces, exchange.record.call) {
         let error = failure.filter(|_| status >= 500);
-        let error = error.map(ToString::to_string);
+        let error = error.map(Failure::message);
         let outcome = Outcome {
             status,
             error: error.as_deref(),
@@ -190,7 +190,7 @@ pub(super) fn finished(
     if let Some(ticket) = record.ticket.take() {
         ticket.end(Ending {
             status,
-            failure: failure.map(ToString::to_string),
+            failure: failure.map(Failure::message),
             first_token,
             usage: record.usage,
         });
@@ -202,7 +202,7 @@ pub(super) fn finished(
             provider: record.provider(),
             generation: exchange.generation,
             status,
-            error: failure.map(ToString::to_string),
+            error: failure.map(Failure::message),
             finish: record.finish,
             settled: record.settled.as_ref(),
             sampling: record.sampling,
@@ -260,9 +260,11 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
     let ms = millis(duration);
     match failure {
         Some(failure) => match failure.verdict().fault {
-            Fault::Client | Fault::Load => info!(status, ms, reason = %failure, "not answered"),
+            Fault::Client | Fault::Load => {
+                info!(status, ms, reason = failure.message(), "not answered")
+            }
             Fault::Engine | Fault::Upstream | Fault::Gateway => {
-                warn!(status, ms, reason = %failure, "failed")
+                warn!(status, ms, reason = failure.message(), "failed")
             }
         },
         None if exchange.record.call.is_some() => {

@@ -160,7 +160,7 @@ async fn read_header(gateway: &Gateway, mut session: HttpSession) -> Option<Exch
         Ok(Err(_)) => return None,
         Err(_) => Failure::Slow("header"),
     };
-    debug!(%failure, "refused a request");
+    debug!(failure = failure.message(), "refused a request");
     let mut exchange = Exchange::refused(session);
     exchange.fail(&failure).await;
     // Its body cannot be read without a header, so there is nothing to linger for.

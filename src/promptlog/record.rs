@@ -163,8 +163,13 @@ impl Content {
     #[must_use]
     pub(super) fn weight(&self) -> usize {
         let requests = std::iter::once(&self.before).chain(&self.after);
-        let messages = requests.flat_map(|request| &request.messages);
-        let text: usize = messages.map(|message| weight(&message.content)).sum();
+        let text: usize = requests
+            .map(|request| {
+                let messages = request.messages.iter();
+                let said: usize = messages.map(|message| weight(&message.content)).sum();
+                request.model.len() + said
+            })
+            .sum();
         text + self.answer.content.len() + self.answer.reasoning.len()
     }
 }

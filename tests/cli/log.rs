@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::BufRead,
     path::Path,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     rkgate,
-    server::{Server, call, get, metric},
+    server::{Server, call, get, metric, send},
     text,
 };
 
@@ -194,6 +195,36 @@ fn whole(server: &Server, request: &str) -> Value {
     let records = logged(server, &format!("request_id={request}"), 1);
     let (_, record) = get(&server.admin, &format!("/api/log/{}", records[0]["id"]), "");
     serde_json::from_str(&record).unwrap()
+}
+
+#[test]
+fn a_huge_name_is_told_and_kept_in_brief() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    let name = "x".repeat(1 << 20);
+    let body = json!({"model": name, "messages": [{"role": "user", "content": "Hi"}]}).to_string();
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nX-OpenWebUI-Chat-Id: {}",
+        "y".repeat(4000)
+    );
+    for _ in 0..3 {
+        let (status, _, answer) = call(&server.api, &head, &body);
+        assert_eq!(status, 404);
+        assert!(
+            answer.contains("xxx...`") && answer.len() < 4096,
+            "{answer}"
+        );
+    }
+    let records = logged(&server, "", 3);
+    let page = json!(records).to_string();
+    assert!(page.contains("xxx...") && page.len() < 8192, "{page}");
+    let mut events = send(&server.admin, "GET /api/events HTTP/1.1", "");
+    let mut line = String::new();
+    while !line.contains("xxx...") {
+        line.clear();
+        events.read_line(&mut line).unwrap();
+    }
+    assert!(line.len() < 8192, "{line}");
 }
 
 #[test]
