@@ -35,6 +35,7 @@ use crate::{
     engine::{Engine, EngineError, Job, ModelCard, Run},
     excerpt,
     policy::{Facts, Set, live::Live},
+    promptlog::NOBODY,
     telemetry::{Activity, Metrics, activity::Phase},
     wire::{self, openai::ChatBody},
 };
@@ -54,9 +55,6 @@ pub use settings::GatewaySettings;
 pub use upstream::{
     ModelAlias, UpstreamError, UpstreamFault, UpstreamSettings, UpstreamSetupError, Upstreams,
 };
-
-/// Who answers where no model is asked.
-const NOBODY: &str = "rkgate";
 
 /// What answers requests for local models: [`Engine`], or a script in tests.
 #[async_trait::async_trait]
@@ -194,18 +192,18 @@ impl Gateway {
         let body = exchange
             .read_body(self.settings.body_limit, self.settings.body_timeout)
             .await?;
-        let decided = match decide::read(call, &body) {
+        let mut decided = match decide::read(call, &body) {
             Ok(Some((body, request))) => Ok(Some(self.decide(call, body, request, set, exchange)?)),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
-        if let Ok(Some(decided)) = &decided
-            && let Some(answer) = decided.decision.queue.instead()
+        if let Ok(Some(decided)) = &mut decided
+            && let Some(answer) = decided.decision.queue.instead().map(Arc::clone)
         {
             exchange.model = Some(NOBODY.to_owned());
             exchange.record.provider = NOBODY.to_owned();
             observe::decided(exchange);
-            return local::without_model(decided, answer, exchange).await;
+            return local::without_model(decided, &answer, exchange).await;
         }
         let peeked;
         let name = match &decided {

@@ -25,7 +25,7 @@ pub use answer::{Reply, ReplyBody, read_reply};
 pub use filter::{Filter, NoTime, When};
 pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};
-pub use record::{Content, Kept, Record, Summary, Timings};
+pub use record::{Content, Kept, NOBODY, Record, Summary, Timings};
 pub use series::{Bucket, Series};
 pub use stats::{Group, Quantiles, Sums};
 pub use status::{FailureKind, Health, Status};

@@ -7,6 +7,9 @@ use crate::{
     policy::Trace,
 };
 
+/// Stands for the model and its provider where the rules gave the answer.
+pub const NOBODY: &str = "rkgate";
+
 /// One request: what is known of it whatever the content mode, and its content where that is kept.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
@@ -30,7 +33,7 @@ pub struct Record {
     pub asked: String,
     /// The model that answered; empty where none was found.
     pub model: Arc<str>,
-    /// `rkllm` for the embedded engine, else the upstream's name.
+    /// `rkllm` for the embedded engine, [`NOBODY`] where no model was asked, else the upstream's name.
     pub provider: String,
     /// The sampling profile.
     pub profile: Option<Arc<str>>,
@@ -50,6 +53,14 @@ pub struct Record {
     pub kept: Kept,
     /// What was said.
     pub content: Option<Content>,
+}
+
+impl Record {
+    /// Whether anything was sent to a model.
+    #[must_use]
+    pub fn was_sent(&self) -> bool {
+        !self.model.is_empty() && self.provider != NOBODY
+    }
 }
 
 /// Where the time of a request went.

@@ -68,6 +68,20 @@ async fn metric(gateway: &Process, name: &str) -> u64 {
     line.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
+/// A record of the prompt log, once it is there.
+async fn logged(gateway: &Process, number: u32) -> Value {
+    let mut admin = Client::connect(gateway.admin).await;
+    soon("the record", async {
+        loop {
+            let answer = admin.get(&format!("/api/log/{number}")).await;
+            if answer.status() == 200 {
+                return answer.json();
+            }
+        }
+    })
+    .await
+}
+
 /// Asks until the rules of this generation answer.
 async fn until(client: &mut Client, wanted: u64) -> Message {
     soon("the new rules", async {
@@ -355,7 +369,7 @@ id = "fallback.title"
 set = { answer = '{"title": "{first_message}"}', instead = true }
 "#;
     write(dir.path(), "policies/local.toml", policy);
-    let gateway = gateway(dir.path(), "").await;
+    let gateway = gateway(dir.path(), "[log]\nflush = \"20ms\"\n").await;
     let mut client = Client::connect(gateway.address).await;
     let task =
         "A title\n<chat_history>\nUSER: How do \"heat pumps\" work?\nASSISTANT: \n</chat_history>";
@@ -368,6 +382,34 @@ set = { answer = '{"title": "{first_message}"}', instead = true }
         let title = r#"{\"title\": \"How do \\\"heat pumps\\\" work?\"}"#;
         assert!(answer.text().contains(title), "{}", answer.text());
     }
+    for number in 1..=2 {
+        let record = logged(&gateway, number).await;
+        let content = &record["content"];
+        assert_eq!(
+            (&record["kept"], &record["finish"], &record["provider"]),
+            (&json!("full"), &json!("stop"), &json!("rkgate"))
+        );
+        assert_eq!(content["before"]["messages"][0]["content"], task);
+        assert_eq!(
+            content["answer"]["content"],
+            r#"{"title": "How do \"heat pumps\" work?"}"#
+        );
+        let trace = content["trace"].to_string();
+        assert!(trace.contains("answered without the model"), "{trace}");
+    }
+    // What would become of them with the answer as a fallback only.
+    let file = policy.replace("instead = true", "instead = false");
+    let trial = json!({"files": [{"id": "policies/local.toml", "text": file}]});
+    let mut admin = Client::connect(gateway.admin).await;
+    admin.post("/api/replay", &[], trial.to_string()).await;
+    let report = admin.answer().await.json();
+    assert_eq!(
+        (&report["requests"], &report["model"]),
+        (&json!(2), &json!(2)),
+        "{report}"
+    );
+    assert_eq!(report["before"]["prompt_tokens"], 0);
+    assert_eq!(report["examples"][0]["before"]["model"], "rkgate");
     // Without a chat to make a title of the model is asked.
     client.post(CHAT, &headers, body("A title, please")).await;
     let answer = client.answer().await;

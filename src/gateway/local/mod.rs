@@ -7,6 +7,8 @@ mod shared;
 mod source;
 mod sse;
 
+use std::sync::Arc;
+
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{Gateway, decide::Decided, exchange::Exchange, failure::Failure, now, route::Call};
@@ -75,12 +77,17 @@ pub(super) async fn answer(
 
 /// Answers a request as the rules say, without asking a model.
 pub(super) async fn without_model(
-    decided: &Decided,
+    decided: &mut Decided,
     text: &str,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
     let manner = Manner::without_model(decided);
     let content = Event::Content(text.to_owned());
+    if let Some(journal) = &mut exchange.record.journal {
+        journal.came(|| Arc::new(std::mem::take(&mut decided.original)));
+        journal.said(std::slice::from_ref(&content));
+    }
+    exchange.record.finish = Some(FinishReason::Stop);
     let end = End {
         reason: FinishReason::Stop,
         usage: Usage::default(),

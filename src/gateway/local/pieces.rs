@@ -180,6 +180,7 @@ impl Pieces {
         }
         self.events = vec![Event::Content(fallback.to_string())];
         record.usage = Some(usage);
+        record.finish = Some(FinishReason::Stop);
         Some(News::End(End {
             reason: FinishReason::Stop,
             usage,

@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, num::NonZero, ops::ControlFlow, sync::Arc, thre
 use serde::Serialize;
 
 use super::{
-    Content, Filter, Reader, StoreError,
+    Content, Filter, NOBODY, Reader, StoreError,
     transcript::{Line, difference},
 };
 use crate::{
@@ -97,11 +97,11 @@ pub struct Verdict {
     pub class: &'static str,
     /// The rule that said so.
     pub by: Arc<str>,
-    /// The model that answers.
+    /// The model that answers, or [`NOBODY`] where the rules do.
     pub model: Arc<str>,
     /// The sampling profile.
     pub profile: Option<Arc<str>>,
-    /// Tokens of the prompt.
+    /// Tokens of the prompt; 0 where no model is asked.
     pub prompt_tokens: u32,
     /// The rule that refuses it.
     pub refused_by: Option<Arc<str>>,
@@ -186,6 +186,8 @@ struct Judged {
     /// The rewritten request; `None` where it stays as it came.
     rewritten: Option<Request>,
     prompt: Prompt,
+    /// Whether a model reads the prompt.
+    is_read: bool,
 }
 
 impl Judged {
@@ -206,15 +208,24 @@ impl Judged {
             .model(&decision.model)
             .map(|model| model.chars_per_token);
         let rate = rate.unwrap_or(ModelFact::CHARS_PER_TOKEN);
+        let is_asked = decision.queue.instead().is_none();
+        let is_refused = decision.deny.is_some();
         Self {
             verdict: Verdict {
                 class: decision.class.as_str(),
                 by: decision.by,
-                model: decision.model,
+                model: match is_asked {
+                    true => decision.model,
+                    false => NOBODY.into(),
+                },
                 profile: decision.profile,
-                prompt_tokens: prompt.tokens(rate),
+                prompt_tokens: match is_asked {
+                    true => prompt.tokens(rate),
+                    false => 0,
+                },
                 refused_by: decision.deny.map(|denial| denial.by),
             },
+            is_read: is_asked && !is_refused,
             rewritten: request,
             prompt,
         }
@@ -236,7 +247,7 @@ impl Tally {
             (&mut report.before, &mut self.before, &now),
             (&mut report.after, &mut self.after, &then),
         ] {
-            if judged.verdict.refused_by.is_none() {
+            if judged.is_read {
                 let tokens = judged.verdict.prompt_tokens;
                 let reused = caches.run(&judged.verdict.model, &judged.prompt, &content.answer);
                 load.prompt_tokens += u64::from(tokens);
