@@ -12,7 +12,7 @@ use clap::Args;
 use super::{
     Configuration, Failure, Format, code,
     log::{Filters, unreadable},
-    paint::{Paint, harmless},
+    paint::{self, Paint, harmless},
     progress,
 };
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     engine::{catalog::upstream_model, catalog_of},
     policy::{Facts, ModelFact, Platform, Set, shipped},
     promptlog::{
-        Reader,
+        NOBODY, Reader,
         replay::{Example, Load, Replay, Report, Verdict},
         transcript::Line,
     },
@@ -117,7 +117,7 @@ fn facts(config: &Config, reader: &mut Reader) -> Result<Facts, Failure> {
     }
     let mut facts = Facts { models };
     for name in reader.models().map_err(unreadable)? {
-        if facts.model(&name).is_none() {
+        if &*name != NOBODY && facts.model(&name).is_none() {
             facts.models.push(upstream_model(&name, "log"));
         }
     }
@@ -139,7 +139,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
         )?;
     }
     for (class, count) in &report.not_conversations {
-        let class = harmless(class);
+        let class = paint::line(class);
         writeln!(
             out,
             "{count} of class {class} were left out: no rule changes them"
@@ -211,7 +211,7 @@ fn words(verdict: &Verdict) -> String {
         "{} by {}, {}, profile {}, {} tokens",
         verdict.class,
         verdict.by,
-        harmless(&verdict.model),
+        paint::line(&verdict.model),
         verdict.profile.as_deref().unwrap_or("none"),
         verdict.prompt_tokens,
     );

@@ -11,7 +11,7 @@ use clap::Args;
 
 use super::{
     Failure, code,
-    paint::{Paint, harmless},
+    paint::{self, Paint, harmless},
     unreadable,
 };
 use crate::{
@@ -96,12 +96,12 @@ impl<W: Write> Page<'_, W> {
                 self.request("What came", &content.before)?;
                 self.request("What was sent", after)?;
             }
-            None if record.model.is_empty() => self.request("What came", &content.before)?,
+            None if !record.was_sent() => self.request("What came", &content.before)?,
             None => self.request("What came and was sent unchanged", &content.before)?,
         }
         self.title("Why")?;
         for step in &content.trace.steps {
-            writeln!(self.out, "  {}", harmless(&story(step)))?;
+            writeln!(self.out, "  {}", paint::line(&story(step)))?;
         }
         self.answer(content)
     }
@@ -145,7 +145,7 @@ impl<W: Write> Page<'_, W> {
         for (name, value) in facts {
             if let Some(value) = value {
                 let name = self.paint.dim(&format!("{name:<13}"));
-                writeln!(self.out, "{name} {}", harmless(&value))?;
+                writeln!(self.out, "{name} {}", paint::line(&value))?;
             }
         }
         Ok(())

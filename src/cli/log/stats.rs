@@ -7,7 +7,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Failure, code, filter::Filters, paint::harmless, unreadable};
+use super::{Failure, code, filter::Filters, paint, unreadable};
 use crate::{
     cli::Format,
     promptlog::{Group, Quantiles, Reader},
@@ -69,8 +69,8 @@ fn line(group: &Group) -> String {
     };
     format!(
         "{:<28} {:<22} {:>8} {:>6} {:>10} {:>7} {:>10} {:>15} {:>15} {:>13}",
-        group.class,
-        harmless(&group.model),
+        paint::line(&group.class),
+        paint::line(&group.model),
         sums.requests,
         sums.failed,
         sums.prompt_tokens,

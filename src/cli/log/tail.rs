@@ -14,7 +14,7 @@ use clap::Args;
 use super::{
     Failure,
     filter::Filters,
-    paint::{Paint, harmless},
+    paint::{self, Paint},
     unreadable,
 };
 use crate::{
@@ -109,7 +109,7 @@ fn line(summary: &Summary, paint: Paint) -> String {
         "{} {:>6} {status} {class} {:<20} {first:>6} {:>6}",
         paint.dim(&time.to_string()),
         summary.id,
-        harmless(model),
+        paint::line(model),
         seconds(record.timings.total),
     );
     if let Some(usage) = record.usage {
@@ -122,11 +122,34 @@ fn line(summary: &Summary, paint: Paint) -> String {
         line += &format!(" {speed:.1}/s");
     }
     if let Some(error) = &record.error {
-        let error = harmless(error).replace('\n', " ");
+        let error = paint::line(error);
         line += &format!("  {}", paint.colour(AnsiColor::Red, &error));
     }
     if !summary.preview.is_empty() {
-        line += &format!("  {}", harmless(&summary.preview));
+        line += &format!("  {}", paint::line(&summary.preview));
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promptlog::Record;
+
+    #[test]
+    fn a_record_is_one_line_whatever_its_client_wrote() {
+        let forged = "x\n11-23 05:00:00 9999 200 chat FORGED";
+        let summary = Summary {
+            id: 1,
+            record: Record {
+                asked: forged.to_owned(),
+                error: Some(format!("the model `{forged}\r` does not exist")),
+                ..Record::default()
+            },
+            preview: forged.to_owned(),
+        };
+        let line = line(&summary, Paint::chosen(clap::ColorChoice::Never));
+        assert_eq!(line.matches("\\n11-23").count(), 3, "{line}");
+        assert!(!line.contains(['\n', '\r']), "{line}");
+    }
 }
