@@ -81,7 +81,7 @@ pub(super) enum Refusal {
     Missing(i64),
     #[error("no content of record {0} was kept")]
     NoContent(i64),
-    #[error("{0}")]
+    #[error("{}", .0.words())]
     Unreadable(#[from] StoreError),
     #[error("reading the prompt log failed")]
     Internal,

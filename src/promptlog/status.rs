@@ -78,7 +78,7 @@ impl FailureKind {
 impl From<&StoreError> for FailureKind {
     fn from(error: &StoreError) -> Self {
         let code = match error {
-            StoreError::File { .. } => return Self::NoAccess,
+            StoreError::File { .. } | StoreError::Missing { .. } => return Self::NoAccess,
             StoreError::Newer { .. }
             | StoreError::Foreign { .. }
             | StoreError::Encoding { .. }

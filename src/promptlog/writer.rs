@@ -184,7 +184,7 @@ impl Writer {
                 }
             }
             Err(error) => {
-                let reason = chain(&error);
+                let reason = error.words();
                 let now = Utc::now().timestamp_millis();
                 self.pause = (self.pause * 2).clamp(Duration::from_secs(1), LONGEST_PAUSE);
                 if self
@@ -258,14 +258,4 @@ fn summary(id: i64, entry: Entry) -> Summary {
         record,
         preview: preview.unwrap_or_default(),
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

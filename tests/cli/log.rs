@@ -228,6 +228,19 @@ fn a_huge_name_is_told_and_kept_in_brief() {
 }
 
 #[test]
+fn without_a_log_its_place_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [["log", "tail"].as_slice(), &["replay"]] {
+        let output = rkgate(dir.path(), args);
+        assert!(!output.status.success());
+        let told = text(&output.stderr);
+        for word in ["rkgate-log.sqlite", "log.path", "--config"] {
+            assert!(told.contains(word), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_request_may_keep_its_content_out_of_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &["serve"], &[FAST]);

@@ -44,7 +44,6 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 pub(super) fn unreadable(error: StoreError) -> Failure {
-    Failure::because(code::IO, "cannot read the prompt log", &error)
+    Failure::new(code::IO, error.words())
 }

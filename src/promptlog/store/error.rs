@@ -1,12 +1,22 @@
 //! What can go wrong with a database.
 
-use std::path::PathBuf;
+use std::{error::Error, path::PathBuf};
 
 /// What went wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There is no file to read.
+    #[error(
+        "there is no prompt log at {path}; `rkgate serve` begins it, and `--config` names another rkgate.toml, whose `log.path` says where it is"
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
     /// The file or its directory cannot be used.
-    #[error("cannot open the prompt log {path}")]
+    #[error(
+        "cannot open the prompt log {path}; the directory must exist, and both must belong to the user that rkgate runs as (`log.path` says where the log is)"
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -74,6 +84,18 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// What went wrong and the whole chain of reasons.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let mut words = self.to_string();
+        let mut source = self.source();
+        while let Some(cause) = source {
+            words.push_str(&format!(": {cause}"));
+            source = cause.source();
+        }
+        words
+    }
+
     /// Wraps an error of SQLite.
     pub(super) fn database(attempt: &'static str) -> impl FnOnce(rusqlite::Error) -> Self {
         move |source| Self::Database { attempt, source }

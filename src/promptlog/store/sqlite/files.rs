@@ -2,6 +2,7 @@
 
 use std::{
     fs::{self, OpenOptions},
+    io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     time::Duration,
@@ -63,9 +64,14 @@ fn set_up(connection: &Connection) -> rusqlite::Result<()> {
 
 /// Opens the file of another writer.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
-    fs::metadata(path).map_err(|source| StoreError::File {
-        path: path.to_owned(),
-        source,
+    fs::metadata(path).map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound => StoreError::Missing {
+            path: path.to_owned(),
+        },
+        _ => StoreError::File {
+            path: path.to_owned(),
+            source,
+        },
     })?;
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY, READER_PATIENCE)?;
     let failed = StoreError::database("open");
@@ -80,7 +86,10 @@ fn open(path: &Path, access: OpenFlags, patience: Duration) -> Result<Connection
     // Each connection stays with one thread at a time.
     let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection =
-        Connection::open_with_flags(path, flags).map_err(StoreError::database("open"))?;
+        Connection::open_with_flags(path, flags).map_err(|error| StoreError::File {
+            path: path.to_owned(),
+            source: io::Error::other(error),
+        })?;
     connection
         .busy_timeout(patience)
         .map_err(StoreError::database("open"))?;
