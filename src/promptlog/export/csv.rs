@@ -8,7 +8,7 @@ use crate::promptlog::{Record, json};
 pub(super) fn header() -> String {
     "id,time,request_id,conversation,client,user,class,labels,asked,model,provider,profile,policy,status,finish,error,\
      prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,queued_ms,first_token_ms,total_ms,\
-     tokens_per_second,kept"
+     tokens_per_second,kept,instance"
         .to_owned()
 }
 
@@ -51,6 +51,7 @@ pub(super) fn line(id: i64, record: &Record) -> String {
         millis(Some(record.timings.total)),
         speed.map(|speed| format!("{speed:.2}")).unwrap_or_default(),
         record.kept.as_str().to_owned(),
+        field(record.instance.as_deref().unwrap_or_default()),
     ];
     values.join(",")
 }

@@ -101,11 +101,13 @@ fn a_line_of_json_has_requests_in_openais_form() {
 fn a_table_keeps_its_columns_whatever_a_value_holds() {
     let record = Record {
         asked: "a \"model\", or two\nlines".to_owned(),
+        instance: Some("north".to_owned()),
         user: Some("=HYPERLINK(\"http://example.org\")".to_owned()),
         ..chat(NOW, "hello", "hi")
     };
     let columns = Format::Csv.header().unwrap().split(',').count();
     let line = Format::Csv.line(7, &record).unwrap();
+    assert!(line.ends_with(",north"), "{line}");
     let quoted = line.split('"').step_by(2).collect::<String>();
     assert_eq!(quoted.matches(',').count() + 1, columns);
     assert!(line.contains(r#""a ""model"", or two"#), "{line}");
