@@ -34,7 +34,11 @@ test('markup is shown as text on every page', async () => {
 
 test('what turns or hides text is made visible', async () => {
   await ask(chat(HIDDEN));
+  await ask({ ...chat('Hi'), model: `model ${HIDDEN}` });
   const id = await logged({ text: 'pay' });
+  await page.goto('/');
+  await page.locator('.hidden-characters', { hasText: 'U+202E' }).first().waitFor();
+  assert.doesNotMatch(await page.locator('main').innerHTML(), /[\u202E\u200B]/);
   await page.goto('/log');
   for (const name of ['U+202E', 'U+202C', 'U+200B and 2 more']) {
     await page.locator('.hidden-characters', { hasText: name }).first().waitFor();
@@ -61,6 +65,18 @@ test('a line of a megabyte holds nothing up', async () => {
   await page.goto('/log');
   await page.getByRole('link', { name: /^megabyte/ }).first().waitFor();
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'the page stays as wide as it is');
+});
+
+test('a name of a megabyte is shown in brief', async () => {
+  const { status, text } = await ask({ ...chat('Hi'), model: 'name'.repeat(250_000) }, { 'x-request-id': 'huge-name' });
+  assert.equal(status, 404);
+  assert.ok(text.length < 5000, text);
+  const id = await logged({ request_id: 'huge-name' });
+  for (const path of ['/', '/log', `/log/${id}`]) {
+    await page.goto(path);
+    await page.getByText('namename').first().waitFor();
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), `${path} stays as wide as it is`);
+  }
 });
 
 test('the page carries no secret', async () => {

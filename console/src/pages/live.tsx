@@ -8,6 +8,7 @@ import { Notice } from "../parts/notice";
 import { Table, type Column } from "../parts/table";
 import { Meter, Sparkline, Tile } from "../parts/tile";
 import { Timeline, spent } from "../parts/timeline";
+import { spelled, Untrusted } from "../parts/untrusted";
 import type { LiveRequest, State } from "../types";
 
 const SPANS = [
@@ -164,13 +165,13 @@ function columns(now: number): Column<LiveRequest>[] {
       sort: (it) => it.arrived,
     },
     { name: "Class", cell: (it) => <ClassMark name={it.class} />, sort: (it) => it.class },
-    { name: "Model", cell: (it) => it.model ?? "–", sort: (it) => it.model },
+    { name: "Model", cell: (it) => <Untrusted text={it.model ?? "–"} />, sort: (it) => it.model },
     {
       name: "State",
       cell: (it) => (
-        <span class={it.failure ? "state bad" : "state"} title={it.failure ?? undefined}>
+        <span class={it.failure ? "state bad" : "state"} title={it.failure === null ? undefined : spelled(it.failure)}>
           {it.status !== null && it.status !== 200 && it.status !== 499 ? `${it.status}: ` : ""}
-          {whereabouts(it)}
+          <Untrusted text={whereabouts(it)} />
         </span>
       ),
     },

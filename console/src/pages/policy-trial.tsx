@@ -71,7 +71,7 @@ function Report({ report }: { report: Replayed }) {
       {report.examples.map((example) => (
         <details key={example.id}>
           <summary>
-            <a href={`/log/${example.id}`}>Request {example.id}</a>: {differences(example).join(", ") || "its text"}
+            <a href={`/log/${example.id}`}>Request {example.id}</a>: <Untrusted text={differences(example).join(", ") || "its text"} />
           </summary>
           <Lines lines={example.difference} />
         </details>

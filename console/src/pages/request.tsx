@@ -88,6 +88,16 @@ function Request({ request }: { request: LoggedRequest }) {
   );
 }
 
+/** Who answers, where it is no upstream. */
+const ANSWERERS: Record<string, string> = { rkllm: "the NPU", rkgate: "a rule, without a model" };
+
+function heading(request: LoggedRequest, content: LoggedContent): string {
+  if (content.after) {
+    return "What came, and what was sent";
+  }
+  return request.model === "" || request.provider === "rkgate" ? "What came" : "What came, and was sent unchanged";
+}
+
 function WithContent({ request, content }: { request: LoggedRequest; content: LoggedContent }) {
   const before = transcript(content.before) || "(no messages)";
   return (
@@ -97,7 +107,7 @@ function WithContent({ request, content }: { request: LoggedRequest; content: Lo
       )}
       <section aria-labelledby="text">
         <div class="section-head">
-          <h2 id="text">{content.after ? "What came, and what was sent" : "What came, and was sent unchanged"}</h2>
+          <h2 id="text">{heading(request, content)}</h2>
           <CopyCurl content={content} name={request.class} />
         </div>
         {content.after ? (
@@ -123,7 +133,7 @@ function Facts({ request }: { request: LoggedRequest }) {
     ["Class", <ClassMark name={request.class} />],
     ["Model", <Untrusted text={request.model || "none"} />],
     ["Asked for", request.asked === request.model ? null : <Untrusted text={request.asked} />],
-    ["Answered by", request.provider === "rkllm" ? "the NPU" : request.provider && <Untrusted text={request.provider} />],
+    ["Answered by", ANSWERERS[request.provider] ?? (request.provider && <Untrusted text={request.provider} />)],
     ["Came", <time dateTime={request.time}>{time(Date.parse(request.time))}</time>],
     ["End", error ? null : <Untrusted text={ending(request)} />],
     ["Prompt", usage && `${count(usage.prompt)} tokens, ${percent(usage.cached, usage.prompt)} reused`],

@@ -1,4 +1,5 @@
 import { className, classTone, duration } from "../format";
+import { spelled } from "./untrusted";
 import type { LiveRequest } from "../types";
 
 interface Segment {
@@ -67,7 +68,7 @@ export function Timeline({ requests, now, span }: Props) {
     return (
       width > 0 && (
         <rect key={segment.from} class={kind} x={`${left}%`} width={`${Math.max(width, 0.15)}%`} y={y + 4} height={ROW - 8} rx="2">
-          <title>{`${className(request.class)}, ${request.model ?? ""}: ${NAMES[segment.kind]} ${duration(segment.to - segment.from)}`}</title>
+          <title>{`${className(request.class)}, ${spelled(request.model ?? "")}: ${NAMES[segment.kind]} ${duration(segment.to - segment.from)}`}</title>
         </rect>
       )
     );

@@ -40,10 +40,17 @@ function visible(text: string) {
   return [...pieces, text.slice(from)];
 }
 
-function HiddenCharacters({ text }: { text: string }) {
-  const characters = [...text];
+/** Text from outside where there can be no markup, as in a title. */
+export const spelled = (text: string): string => text.replaceAll(HIDDEN, (hidden) => `[${nameOf(hidden)}]`);
+
+function nameOf(hidden: string): string {
+  const characters = [...hidden];
   const first = `U+${(characters[0]?.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}`;
-  const name = characters.length > 1 ? `${first} and ${characters.length - 1} more` : first;
+  return characters.length > 1 ? `${first} and ${characters.length - 1} more` : first;
+}
+
+function HiddenCharacters({ text }: { text: string }) {
+  const name = nameOf(text);
   return (
     <span class="hidden-characters" title={`hidden: ${name}`}>
       {name}
