@@ -11,8 +11,8 @@ use super::{Configuration, Failure, Format, code};
 use crate::{
     config::Loaded,
     console,
-    doctor::runtime,
-    engine::{ModelCard, ModelKind, catalog_of},
+    doctor::runtime::{self, Runtime},
+    engine::{ModelCard, ModelKind},
     telemetry::board::Board,
 };
 
@@ -26,12 +26,16 @@ pub(super) struct Options {
 pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
     let Loaded { config, .. } = configuration.load()?;
     let dir = &config.engine.models_dir;
-    let simulated = !runtime::find(&Board::default(), &config.engine.library).is_real();
-    let (catalog, shipped) = catalog_of(dir, simulated)
+    let runtime = runtime::find(&Board::default(), &config.engine.library);
+    let (catalog, shipped) = runtime
+        .catalog(dir)
         .map_err(|error| Failure::because(code::IO, "cannot list the models", &error))?;
     let mut out = io::stdout().lock();
     match options.format {
         Format::Json => writeln!(out, "{:#}", console::models_json(catalog.models()))?,
+        Format::Text if runtime == Runtime::None => {
+            writeln!(out, "engine.library is none: only upstreams answer")?;
+        }
         Format::Text if catalog.models().is_empty() => {
             writeln!(out, "no *.rkllm below {}", dir.display())?;
         }

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     config::{Config, Loaded},
     doctor::runtime,
-    engine::{catalog::upstream_model, catalog_of},
+    engine::catalog::upstream_model,
     policy::{Facts, ModelFact, Platform, Set, shipped},
     promptlog::{
         NOBODY, Reader,
@@ -104,8 +104,9 @@ fn compile(config: &Config, rules: &Path, policies: &Path) -> Result<Set, Failur
 
 /// The models at hand, those that upstreams are configured to serve, and those that the log tells of.
 fn facts(config: &Config, reader: &mut Reader) -> Result<Facts, Failure> {
-    let simulated = !runtime::find(&Board::default(), &config.engine.library).is_real();
-    let (catalog, _shipped) = catalog_of(&config.engine.models_dir, simulated)
+    let runtime = runtime::find(&Board::default(), &config.engine.library);
+    let (catalog, _shipped) = runtime
+        .catalog(&config.engine.models_dir)
         .map_err(|error| Failure::because(code::IO, "cannot list the models", &error))?;
     let mut models: Vec<ModelFact> = catalog.models().iter().map(ModelFact::from).collect();
     for upstream in &config.upstreams {

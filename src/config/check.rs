@@ -133,12 +133,13 @@ impl Checker<'_> {
         let library = match engine.library.value.as_str() {
             "auto" => Library::Auto,
             "sim" => Library::Sim,
+            "none" => Library::None,
             path => {
                 let At { span, .. } = &engine.library;
                 if path.is_empty() {
                     self.problems.push(
                         Problem::error("C003", "engine.library is empty")
-                            .at(span.clone(), "expected `auto`, `sim` or a path"),
+                            .at(span.clone(), "expected `auto`, `sim`, `none` or a path"),
                     );
                 }
                 Library::Path(self.path(&At {

@@ -108,7 +108,8 @@ impl Default for Listen {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Engine {
-    /// `auto`: librkllmrt.so if it is found, else the simulator. `sim`: the simulator. Else the path of a library.
+    /// `auto`: librkllmrt.so if it is found, else the simulator. `sim`: the simulator. `none`: no model
+    /// of this machine, only upstreams answer. Else the path of a library.
     pub(super) library: At<String>,
     /// Take the library for one of this ABI, whatever its version string says.
     pub(super) abi: Option<Abi>,

@@ -106,6 +106,8 @@ pub enum Library {
     Auto,
     /// The simulator.
     Sim,
+    /// None: only upstreams answer.
+    None,
     /// This library.
     Path(PathBuf),
 }
@@ -115,6 +117,7 @@ impl fmt::Display for Library {
         match self {
             Self::Auto => f.write_str("auto"),
             Self::Sim => f.write_str("sim"),
+            Self::None => f.write_str("none"),
             Self::Path(path) => path.display().fmt(f),
         }
     }

@@ -22,6 +22,14 @@ pub(super) fn check(
         Library::Sim => true,
         Library::Auto => !usual_places().iter().any(|path| path.is_file()),
         Library::Path(_) => false,
+        Library::None => {
+            for name in names {
+                let problem = Problem::error("C011", format!("there is no model `{}`", name.value));
+                let problem = problem.at(name.span.clone(), "");
+                problems.push(problem.help("`engine.library` is `none`: only upstreams answer"));
+            }
+            return Vec::new();
+        }
     };
     // Where the simulator's own models cannot be written, the start of the engine says so.
     if let Ok((catalog, _shipped)) = catalog_of(models_dir, simulated) {

@@ -17,12 +17,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Admin;
-use crate::{
-    explain::{self, Models, Question},
-    policy::Headers,
-    promptlog::{Filter, NoTime, Reader, StoreError, When},
-};
+use super::{Admin, explain};
+use crate::promptlog::{Filter, NoTime, Reader, StoreError, When};
 
 /// Records of a page where nobody says how many.
 const PAGE: usize = 50;
@@ -138,24 +134,7 @@ pub(super) async fn explain(
     read(admin.clone(), move |reader| {
         let record = reader.get(id)?.ok_or(Refusal::Missing(id))?;
         let content = record.content.ok_or(Refusal::NoContent(id))?;
-        let header = |name: &str| {
-            let header = content.headers.iter().find(|(known, _)| known == name);
-            header.map(|(_, value)| value.as_str())
-        };
-        let set = admin.policy.set();
-        let question = Question {
-            set: &set,
-            facts: &admin.facts.load(),
-            request: &content.before,
-            headers: Headers::new(&header),
-            forced: None,
-            previous: None,
-        };
-        let explanation = explain::explain(&question, &Models::estimating(admin.engine.models()));
-        let mut told = json!(explanation);
-        if let Some(told) = told.as_object_mut() {
-            told.insert("generation".to_owned(), set.generation().into());
-        }
+        let told = explain::told(&admin, &content.before, &content.headers);
         Ok(Json(told))
     })
     .await

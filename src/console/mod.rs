@@ -4,6 +4,7 @@ mod access;
 mod assets;
 mod engine;
 mod events;
+mod explain;
 mod health;
 mod log;
 mod policy;
@@ -15,7 +16,12 @@ mod state;
 use std::{path::PathBuf, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
-use axum::{Router, middleware::from_fn_with_state, routing::get};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{get, post},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,9 +69,14 @@ pub struct Admin {
 
 /// The admin port's routes.
 pub fn router(admin: Arc<Admin>) -> Router {
+    // As much as the API takes.
+    let explain = post(explain::explain).layer(DefaultBodyLimit::max(
+        usize::try_from(admin.config.limits.body).unwrap_or(usize::MAX),
+    ));
     let known = Router::new()
         .route("/api/engine", get(engine::engine))
         .route("/api/events", get(events::events))
+        .route("/api/explain", explain)
         .route("/api/log", get(log::page))
         .route("/api/log/series", get(log::series))
         .route("/api/log/stats", get(log::stats))

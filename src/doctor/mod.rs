@@ -88,7 +88,11 @@ pub fn machine(board: &Board, config: Option<&Config>) -> Vec<Finding> {
     let mut findings = vec![
         board::chip(board, &runtime),
         board::memory(board),
-        runtime::finding(board, &runtime),
+        runtime::finding(
+            board,
+            &runtime,
+            config.is_some_and(|config| !config.upstreams.is_empty()),
+        ),
     ];
     if runtime.is_real() {
         findings.push(runtime::openmp(board));
@@ -105,7 +109,11 @@ pub fn machine(board: &Board, config: Option<&Config>) -> Vec<Finding> {
 /// The models of this configuration.
 #[must_use]
 pub fn models(board: &Board, config: &Config) -> Vec<Finding> {
-    let simulated = !runtime::find(board, &config.engine.library).is_real();
+    let runtime = runtime::find(board, &config.engine.library);
+    if runtime == runtime::Runtime::None {
+        return Vec::new();
+    }
+    let simulated = !runtime.is_real();
     let dir = &config.engine.models_dir;
     let catalog = Catalog::scan(dir);
     if catalog.models().is_empty() && simulated {

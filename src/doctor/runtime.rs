@@ -1,17 +1,23 @@
 //! The runtime library.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Finding;
 use rkllm::version;
 
-use crate::{config::Library, engine::usual_places, telemetry::board::Board};
+use crate::{
+    config::Library,
+    engine::{Catalog, ShippedModels, StartError, catalog_of, usual_places},
+    telemetry::board::Board,
+};
 
 /// What will run the models.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Runtime {
     /// The simulator; `wanted` if the configuration says so.
     Simulator { wanted: bool },
+    /// Nothing: only upstreams answer.
+    None,
     /// A library at this path of the board.
     Library(PathBuf),
 }
@@ -19,6 +25,21 @@ pub(crate) enum Runtime {
 impl Runtime {
     pub(crate) fn is_real(&self) -> bool {
         matches!(self, Self::Library(_))
+    }
+
+    /// The models below `dir` that it can run; the simulator's own ones last as long as what is returned of them.
+    ///
+    /// # Errors
+    /// When the simulator's own models cannot be written.
+    pub(crate) fn catalog(
+        &self,
+        dir: &Path,
+    ) -> Result<(Catalog, Option<ShippedModels>), StartError> {
+        match self {
+            Self::None => Ok((Catalog::default(), None)),
+            Self::Simulator { .. } => catalog_of(dir, true),
+            Self::Library(_) => catalog_of(dir, false),
+        }
     }
 }
 
@@ -35,6 +56,7 @@ const OPENMP_DIRS: [&str; 6] = [
 pub(crate) fn find(board: &Board, library: &Library) -> Runtime {
     match library {
         Library::Sim => Runtime::Simulator { wanted: true },
+        Library::None => Runtime::None,
         Library::Path(path) => Runtime::Library(path.clone()),
         Library::Auto => {
             let found = usual_places()
@@ -45,7 +67,7 @@ pub(crate) fn find(board: &Board, library: &Library) -> Runtime {
     }
 }
 
-pub(super) fn finding(board: &Board, runtime: &Runtime) -> Finding {
+pub(super) fn finding(board: &Board, runtime: &Runtime, beside_upstreams: bool) -> Finding {
     let get =
         "get librkllmrt.so from https://github.com/airockchip/rknn-llm and copy it to /usr/lib";
     let path = match runtime {
@@ -57,7 +79,15 @@ pub(super) fn finding(board: &Board, runtime: &Runtime) -> Finding {
                 get,
             );
         }
+        Runtime::Simulator { wanted: false } if beside_upstreams => {
+            return Finding::warn(
+                "runtime",
+                "the simulator's models are listed beside those of the upstreams, and what they answer is made up",
+                "if only the upstreams are to answer: engine.library = \"none\"",
+            );
+        }
         Runtime::Simulator { .. } => return Finding::ok("runtime", "the simulator"),
+        Runtime::None => return Finding::ok("runtime", "none: upstreams answer"),
     };
     match version::read(&board.path(path)) {
         Ok(version) if version.abi().is_some() => {

@@ -10,6 +10,7 @@ use super::{
     dispatch::dispatch,
     library,
     scheduler::Scheduler,
+    settings::Library,
     shipped::ShippedModels,
     status::{ModelStatus, ResidentStatus, Status, WorkerStatus},
 };
@@ -58,7 +59,10 @@ impl Engine {
         if let Some(path) = library.as_ref().filter(|path| !path.is_file()) {
             return Err(StartError::NoLibrary(path.clone()));
         }
-        let (catalog, shipped) = catalog(&settings.models_dir, library.is_none())?;
+        let (catalog, shipped) = match settings.library {
+            Library::None => (Catalog::default(), None),
+            _ => catalog(&settings.models_dir, library.is_none())?,
+        };
         if let Some(dir) = &shipped {
             tracing::info!(models_dir = %settings.models_dir.display(),
                 "no models found: the simulator's own models are used instead");
@@ -66,6 +70,9 @@ impl Engine {
         }
         match &library {
             Some(path) => tracing::info!(library = %path.display(), "engine runtime"),
+            None if settings.library == Library::None => {
+                tracing::info!("no engine: upstreams answer");
+            }
             None => tracing::info!("engine runtime: the built-in simulator; answers are canned"),
         }
         for card in catalog.models() {

@@ -13,10 +13,10 @@ const SIMULATED_BOARD: u64 = 16 << 30;
 /// Where the system's memory cannot be read: the smallest board that is sold.
 const SMALLEST_BOARD: u64 = 4 << 30;
 
-/// The library's path; `None` is the simulator.
+/// The library's path; `None` is the simulator, or nothing.
 pub(super) fn find(library: &Library) -> Option<PathBuf> {
     match library {
-        Library::Sim => None,
+        Library::Sim | Library::None => None,
         Library::Path(path) => Some(path.clone()),
         Library::Auto => usual_places().into_iter().find(|path| path.is_file()),
     }

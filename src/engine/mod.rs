@@ -212,6 +212,7 @@ mod turn;
 pub mod worker;
 
 pub use by_hand::ResidencyError;
+pub(crate) use catalog::Catalog;
 pub use catalog::{ModelCard, ModelKind};
 pub use conversations::Miss;
 pub use error::{EngineError, Withdrawal};
@@ -219,4 +220,5 @@ pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};
 pub(crate) use library::usual_places;
 pub use settings::EngineSettings;
+pub(crate) use shipped::ShippedModels;
 pub use status::{Counters, ModelStatus, Residency, ResidentStatus, Status, WorkerStatus};

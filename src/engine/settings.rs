@@ -74,6 +74,8 @@ pub enum Library {
     Auto,
     /// The built-in simulator.
     Sim,
+    /// None, and no models.
+    None,
     /// This file.
     Path(PathBuf),
 }

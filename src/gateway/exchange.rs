@@ -15,7 +15,7 @@ use super::{
     observe::Record,
     route::Call,
 };
-use crate::{policy::Class, wire::openai::write_error};
+use crate::{policy::Class, promptlog::NOBODY, wire::openai::write_error};
 
 /// Memory set aside for a body before any of it has arrived, whatever length the client announces.
 const BODY_RESERVE: usize = 256 << 10;
@@ -89,6 +89,8 @@ impl Exchange {
     /// What the request is for, as answers, logs and metrics tell it.
     pub(super) fn purpose(&self) -> &'static str {
         match (self.record.call, self.class) {
+            // Lists of models, and what is refused unread.
+            (None, _) => "none",
             // Rules speak of conversations only; a text to go on with may be a task to them.
             (Some(Call::Embeddings), _) => "embeddings",
             (Some(Call::Completion), Class::Chat) => "text_completion",
@@ -262,11 +264,8 @@ impl Exchange {
         {
             set(header, SAMPLING, value);
         }
-        if let Some(model) = self
-            .model
-            .as_deref()
-            .and_then(|model| HeaderValue::from_str(model).ok())
-        {
+        let model = self.model.as_deref().unwrap_or(NOBODY);
+        if let Ok(model) = HeaderValue::from_str(model) {
             set(header, "x-rkgate-model", model);
         }
         if let Some(origin) = &self.allowed_origin {

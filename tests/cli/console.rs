@@ -402,6 +402,21 @@ fn a_logged_request_is_charted_explained_again_and_tried_with_other_rules() {
         explained["rewritten"], true,
         "the thinking goes: {explained}"
     );
+    let post = "POST /api/explain HTTP/1.1\r\nContent-Type: application/json";
+    let ask = |asked: Value| {
+        let (status, _, body) = call(&server.admin, post, &asked.to_string());
+        (status, serde_json::from_str::<Value>(&body).unwrap())
+    };
+    let (status, told) = ask(json!({ "headers": {}, "body": chat }));
+    assert_eq!((status, &told["prompt"]), (200, &explained["prompt"]));
+    let header = json!({ "X-OpenWebUI-Task": "title_generation" });
+    let (_, told) = ask(json!({ "headers": header, "body": chat }));
+    assert_eq!(told["decision"]["class"], "task/title_generation");
+    let (status, told) = ask(json!({ "body": { "model": "m" } }));
+    assert_eq!(status, 400, "{told}");
+    let error = told["error"]["message"].as_str().unwrap();
+    assert!(error.contains("messages"), "{error}");
+
     let post = "POST /api/replay HTTP/1.1\r\nContent-Type: application/json";
     let trial = |text: &str| {
         let files = json!([{ "id": "rules/90-local.toml", "text": text }]);

@@ -133,6 +133,9 @@ fn models_are_listed_for_people_and_programs() {
     fs::create_dir(dir.path().join("models")).unwrap();
     let output = rkgate(dir.path(), &["models", "--library", "/no/such.so"]);
     assert_eq!(text(&output.stdout), "no *.rkllm below models\n");
+    let output = rkgate(dir.path(), &["models", "--library", "none"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(told, "engine.library is none: only upstreams answer\n");
     let output = rkgate(dir.path(), &["models", "--library", "sim"]);
     let table = text(&output.stdout);
     assert!(

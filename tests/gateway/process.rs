@@ -90,6 +90,33 @@ async fn https_upstreams_are_trusted_by_the_systems_authorities_only() {
 }
 
 #[tokio::test]
+async fn without_an_engine_only_upstreams_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start().await;
+    let config = format!(
+        "[[upstream]]\nname = \"up\"\nurls = [\"{}\"]\n",
+        upstream.url()
+    );
+    let list = r#"{"object":"list","data":[{"id":"m","object":"model"}]}"#;
+    upstream.serve(|_| upstream::answer(list.as_bytes()));
+    let none = [("RKGATE_ENGINE__LIBRARY", "none")];
+    let gateway = Process::start(dir.path(), &config, &none, 1024).await;
+    let models = Client::connect(gateway.address)
+        .await
+        .get("/v1/models")
+        .await;
+    assert_eq!(models.header("x-rkgate-class"), Some("none"));
+    let models = models.json();
+    let names: Vec<&str> = models["data"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|model| model["id"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["m"]);
+}
+
+#[tokio::test]
 async fn clients_beyond_the_last_file_descriptor_wait_their_turn() {
     let dir = tempfile::tempdir().unwrap();
     let gateway = Process::start(dir.path(), "", &[], 64).await;

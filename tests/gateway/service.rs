@@ -456,6 +456,23 @@ async fn an_upstream_that_stalls_delays_the_model_list_by_two_seconds_at_most() 
 }
 
 #[tokio::test]
+async fn a_key_of_the_gateways_own_goes_to_no_upstream() {
+    let up = Upstream::start().await;
+    let settings = GatewaySettings {
+        keys: Some(Keys::new([("right", Sha256::digest("sk-right").into())])),
+        ..GatewaySettings::default()
+    };
+    let upstreams = vec![UpstreamSettings::new("up", vec![up.url()])];
+    let (gateway, _jobs) = with(settings, upstreams).await;
+    let mut client = Client::connect(gateway.address).await;
+    let key = "Authorization: Bearer sk-right";
+    client.post(CHAT, &[key], r#"{"model":"m"}"#).await;
+    let request = up.accept().await.request().await;
+    let mut names = request.headers.iter().map(|(name, _)| name.as_str());
+    assert!(names.all(|name| name != "authorization"));
+}
+
+#[tokio::test]
 async fn an_upstream_with_a_key_gets_it_instead_of_the_clients() {
     let up = Upstream::start().await;
     let mut settings = UpstreamSettings::new("up", vec![up.url()]);

@@ -23,7 +23,6 @@ use super::{Configuration, Failure, Format, code, paint::Paint, policy_files};
 use crate::{
     config::{self, Loaded},
     doctor::runtime,
-    engine::catalog_of,
     explain::{self, Explanation, Models, Question, Turn},
     policy::{Headers, Platform, Set},
     problem::Report,
@@ -64,9 +63,10 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     };
     let Loaded { config, .. } = configuration.load()?;
     let board = Board::default();
-    let simulated = !runtime::find(&board, &config.engine.library).is_real();
+    let runtime = runtime::find(&board, &config.engine.library);
     // The directory of the simulated models lasts as long as `_shipped`.
-    let (catalog, _shipped) = catalog_of(&config.engine.models_dir, simulated)
+    let (catalog, _shipped) = runtime
+        .catalog(&config.engine.models_dir)
         .map_err(|error| Failure::because(code::IO, "cannot list the models", &error))?;
     let mut facts = ask::facts(&catalog, &config.upstreams, &request.chat.model);
     let forced = match &options.engine {

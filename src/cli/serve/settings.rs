@@ -18,6 +18,7 @@ pub(in crate::cli) fn engine(config: &config::Engine) -> EngineSettings {
         library: match &config.library {
             Library::Auto => engine::Library::Auto,
             Library::Sim => engine::Library::Sim,
+            Library::None => engine::Library::None,
             Library::Path(path) => engine::Library::Path(path.clone()),
         },
         abi: config.abi.map(|abi| match abi {

@@ -21,16 +21,16 @@ const HOP_BY_HOP: [&str; 8] = [
 /// What the gateway sets or answers itself in a request.
 const OWN_OF_REQUEST: [&str; 4] = ["host", "content-length", "transfer-encoding", "expect"];
 
-/// The client's header fields that go along to an upstream, in its order and spelling. An answer that is to be changed
+/// The client's header fields that go along to an upstream, in its order and spelling, with its key if it is to keep it. An answer that is to be changed
 /// is asked for `plain`, without compression.
-pub(super) fn passing(client: &RequestHeader, has_key: bool, plain: bool) -> Bytes {
+pub(super) fn passing(client: &RequestHeader, keep_key: bool, plain: bool) -> Bytes {
     let mut fields = BytesMut::with_capacity(1024);
     for (name, value) in client.case_header_iter() {
         let name = name.as_slice();
         let own = OWN_OF_REQUEST
             .iter()
             .any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
-        let replaced = has_key && name.eq_ignore_ascii_case(b"authorization")
+        let replaced = !keep_key && name.eq_ignore_ascii_case(b"authorization")
             || plain && name.eq_ignore_ascii_case(b"accept-encoding");
         if !own && !replaced && !is_hop_by_hop(name, &client.headers) {
             put(&mut fields, name, value.as_bytes());

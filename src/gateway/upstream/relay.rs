@@ -60,11 +60,12 @@ impl Upstreams {
         edits: Option<Edits>,
         exchange: &mut Exchange,
     ) -> Result<(), Failure> {
-        let has_key = upstream.settings.api_key.is_some();
+        // A key that let the client in here is no secret to share with an upstream.
+        let keep_key = upstream.settings.api_key.is_none() && exchange.record.key.is_none();
         let request = Request {
             method: "POST",
             path,
-            fields: head::passing(exchange.request(), has_key, edits.is_some()),
+            fields: head::passing(exchange.request(), keep_key, edits.is_some()),
             body: Some(body),
         };
         let mut answer = tokio::select! {
