@@ -133,3 +133,40 @@ impl super::Store for Store {
         segments::size(&self.connection).map_err(StoreError::database("read"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::promptlog::{
+        FailureKind,
+        store::Store as _,
+        tests::{LIMITS, NOW, chat},
+    };
+
+    #[test]
+    fn a_full_disk_is_told_as_such_and_leaves_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&dir.path().join("log.sqlite"), LIMITS).unwrap();
+        let small = chat(NOW, "hello", "hi");
+        assert_eq!(store.write(&mut [&small].into_iter()).unwrap(), [1]);
+        let pages: i64 = store
+            .connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        let limit = |store: &Store, pages: i64| {
+            let limit = store
+                .connection
+                .pragma_update(None, "max_page_count", pages);
+            limit.unwrap();
+        };
+        limit(&store, pages + 1);
+        let much: String = (0..50_000_u64).map(|n| format!("{:x}", n * n)).collect();
+        let large = chat(NOW, &much, "hi");
+        let full = store.write(&mut [&small, &large].into_iter()).unwrap_err();
+        assert_eq!(FailureKind::from(&full), FailureKind::DiskFull, "{full:?}");
+        limit(&store, 1 << 20);
+        let written = store.write(&mut [&small, &large].into_iter()).unwrap();
+        assert_eq!(written, [2, 3]);
+    }
+}
