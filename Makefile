@@ -17,6 +17,7 @@ lint: tools
 
 bench: tools
 	cargo bench --locked --bench gateway
+	cargo bench --locked --bench policy
 	cargo bench --locked --bench promptlog
 
 # Ten minutes of 500 conversations at once: whether memory stays flat and every sum is right.

@@ -1,7 +1,8 @@
 //! What the policy decides, as upstreams see it, and what becomes of their answers.
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
+use flate2::{Compression, write::GzEncoder};
 use rkgate::{
     gateway::{GatewaySettings, ModelAlias, UpstreamSettings},
     wire::openai::ThinkSwitch,
@@ -169,7 +170,7 @@ async fn answers_to_tasks_are_mended_and_others_are_not_looked_at() {
 async fn what_cannot_be_read_passes_as_it_came() {
     let (gateway, _dir) = gateway(ThinkSwitch::None, "", "", |request| {
         let head = match request.header("x-case").unwrap() {
-            "encoded" => "200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip",
+            "encoded" => "200 OK\r\nContent-Type: application/json\r\nContent-Encoding: br",
             "failed" => "500 No\r\nContent-Type: application/json",
             _ => "200 OK\r\nContent-Type: text/plain",
         };
@@ -186,6 +187,48 @@ async fn what_cannot_be_read_passes_as_it_came() {
             (status, "{\"a\""),
             "{case}"
         );
+    }
+}
+
+/// Packed with gzip, though nobody asked for it.
+fn packed(text: &str) -> Vec<u8> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[tokio::test]
+async fn what_comes_packed_is_changed_as_well() {
+    let (gateway, _dir) = gateway(ThinkSwitch::None, "", "", |request| {
+        let message = r#"{"role":"assistant","content":"<think>Hm.</think>{\"title\": \"A walk\"}"}"#;
+        let choice = |name: &str| format!(r#"{{"choices":[{{"index":0,"{name}":{message},"finish_reason":"stop"}}]}}"#);
+        let (kind, body) = match request.header("x-case").unwrap() {
+            "whole" => ("application/json", choice("message")),
+            _ => ("text/event-stream", format!("data: {}\n\ndata: [DONE]\n\n", choice("delta"))),
+        };
+        let body = if request.header("x-case") == Some("broken") { body.into_bytes() } else { packed(&body) };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Encoding: gzip\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.into_bytes(), body].concat()
+    })
+    .await;
+    let body = r#"{"model":"unknown-70b","messages":[{"role":"user","content":"A title"}]}"#;
+    for case in ["whole", "stream", "broken"] {
+        let header = format!("X-Case: {case}");
+        let answer = asked(
+            &gateway,
+            &["X-OpenWebUI-Task: title_generation", &header],
+            body,
+        )
+        .await;
+        assert_eq!(answer.header("content-encoding"), None, "{case}");
+        let text = answer.text();
+        assert!(!text.contains("Hm."), "{case}: {text}");
+        let expected = if case == "broken" {
+            "no gzip"
+        } else {
+            "A walk"
+        };
+        assert!(text.contains(expected), "{case}: {text}");
     }
 }
 

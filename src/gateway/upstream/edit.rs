@@ -1,9 +1,16 @@
 //! Answers that are changed on their way.
 
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+    mem,
+    time::Instant,
+};
+
 use bytes::BytesMut;
+use flate2::write::GzDecoder;
 use http::header;
 use pingora_http::ResponseHeader;
-use std::time::Instant;
 
 use super::{UpstreamFault, relay::Answer};
 use crate::{
@@ -32,10 +39,11 @@ pub(super) enum Editable {
 }
 
 impl Editable {
-    /// What an upstream's answer is; errors, encoded answers and other types pass as they come.
+    /// What an upstream's answer is; errors, codings other than gzip and other types pass as they come.
     pub(super) fn of(header: &ResponseHeader) -> Option<Self> {
         let value = |name| header.headers.get(name).map(|value| value.as_bytes());
-        let encoded = value(header::CONTENT_ENCODING).is_some_and(|coding| coding != b"identity");
+        let encoded = value(header::CONTENT_ENCODING)
+            .is_some_and(|coding| coding != b"identity" && !is_gzip(coding));
         if !header.status.is_success() || encoded {
             return None;
         }
@@ -52,6 +60,44 @@ impl Editable {
     }
 }
 
+fn is_gzip(coding: &[u8]) -> bool {
+    coding.eq_ignore_ascii_case(b"gzip")
+}
+
+/// An answer's text, whether it comes packed or not. No answer that is to be changed is asked for packed; some are all the same.
+enum Text {
+    AsItComes,
+    Gzip(GzDecoder<Vec<u8>>),
+}
+
+impl Text {
+    /// Takes the coding out of the header of an answer.
+    fn of(header: &mut ResponseHeader) -> Self {
+        let coding = header.remove_header(&header::CONTENT_ENCODING);
+        if coding.is_some_and(|coding| is_gzip(coding.as_bytes())) {
+            Self::Gzip(GzDecoder::new(Vec::new()))
+        } else {
+            Self::AsItComes
+        }
+    }
+
+    /// What a further piece of the answer says.
+    fn read<'p>(&mut self, piece: &'p [u8]) -> io::Result<Cow<'p, [u8]>> {
+        match self {
+            Self::AsItComes => Ok(Cow::Borrowed(piece)),
+            Self::Gzip(decoder) => {
+                decoder.write_all(piece)?;
+                decoder.flush()?;
+                Ok(Cow::Owned(mem::take(decoder.get_mut())))
+            }
+        }
+    }
+}
+
+fn not_gzip(error: &io::Error) -> String {
+    format!("its answer is no gzip: {error}")
+}
+
 /// Waits until an answer has to be there; for ever where there is no such time.
 pub(super) async fn too_late(edits: Option<&Edits>) {
     match edits.and_then(|edits| edits.deadline) {
@@ -63,10 +109,11 @@ pub(super) async fn too_late(edits: Option<&Edits>) {
 /// Relays an answer that comes as a whole.
 pub(super) async fn whole(
     mut answer: Answer<'_>,
-    header: ResponseHeader,
+    mut header: ResponseHeader,
     edits: Edits,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
+    let mut text = Text::of(&mut header);
     let mut body = BytesMut::new();
     loop {
         let piece = tokio::select! {
@@ -76,11 +123,15 @@ pub(super) async fn whole(
         };
         let Some(piece) = piece else { break };
         exchange.record.first_token.get_or_insert_with(Instant::now);
-        if body.len() + piece.len() > LARGEST {
-            let error = answer.error(UpstreamFault::Garbage, "its answer is too long");
-            return Err(error.into());
-        }
-        body.extend_from_slice(piece);
+        let fault = match text.read(piece) {
+            Ok(said) if body.len() + said.len() <= LARGEST => {
+                body.extend_from_slice(&said);
+                continue;
+            }
+            Ok(_) => "its answer is too long".to_owned(),
+            Err(error) => not_gzip(&error),
+        };
+        return Err(answer.error(UpstreamFault::Garbage, &fault).into());
     }
     answer.release().await;
     let Edits { options, model, .. } = edits;
@@ -92,10 +143,11 @@ pub(super) async fn whole(
 /// Relays an answer that comes as a stream.
 pub(super) async fn stream(
     mut answer: Answer<'_>,
-    header: ResponseHeader,
+    mut header: ResponseHeader,
     edits: Edits,
     exchange: &mut Exchange,
 ) -> Result<(), Failure> {
+    let mut text = Text::of(&mut header);
     exchange.begin(header, None).await?;
     let mut stream = AnswerStream::new(edits.options, edits.model);
     let mut out = BytesMut::new();
@@ -106,7 +158,13 @@ pub(super) async fn stream(
         };
         let Some(piece) = piece else { break };
         exchange.record.first_token.get_or_insert_with(Instant::now);
-        stream.push(piece, &mut out);
+        match text.read(piece) {
+            Ok(said) => stream.push(&said, &mut out),
+            Err(error) => {
+                let error = answer.error(UpstreamFault::Garbage, &not_gzip(&error));
+                return Err(error.into());
+            }
+        }
         exchange.write(&out).await?;
         out.clear();
     }
