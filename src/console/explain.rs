@@ -68,7 +68,9 @@ pub(super) fn told(admin: &Admin, request: &chat::Request, headers: &[(String, S
         forced: None,
         previous: None,
     };
-    let explanation = explain::explain(&question, &Models::estimating(admin.engine.models()));
+    let models = Models::estimating(admin.engine.models())
+        .sampled_per_run(admin.engine.samples_per_run());
+    let explanation = explain::explain(&question, &models);
     let mut told = json!(explanation);
     if let Some(told) = told.as_object_mut() {
         told.insert("generation".to_owned(), set.generation().into());

@@ -24,7 +24,15 @@ pub(crate) enum Runtime {
 
 impl Runtime {
     pub(crate) fn is_real(&self) -> bool {
-        matches!(self, Self::Library(_))
+        self.library().is_some()
+    }
+
+    /// The library's path.
+    pub(crate) fn library(&self) -> Option<&Path> {
+        match self {
+            Self::Library(path) => Some(path),
+            Self::Simulator { .. } | Self::None => None,
+        }
     }
 
     /// The models below `dir` that it can run; the simulator's own ones last as long as what is returned of them.

@@ -26,6 +26,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     scheduler: Arc<Scheduler>,
     runtime: Handle,
+    samples_per_run: bool,
     /// What goes on as long as there are handles.
     _tasks: JoinSet<()>,
     /// The simulator's own models, if there were no others; removed with the engine.
@@ -80,6 +81,7 @@ impl Engine {
                 tracing::warn!(model = card.id, "{warning}");
             }
         }
+        let samples_per_run = library::samples_per_run(library.as_deref(), settings.abi);
         let (scheduler, orders) = Scheduler::new(settings, catalog, library);
         let scheduler = Arc::new(scheduler);
         let mut tasks = JoinSet::new();
@@ -88,6 +90,7 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             scheduler,
             runtime,
+            samples_per_run,
             _tasks: tasks,
             shipped,
         })))
@@ -103,6 +106,12 @@ impl Engine {
     #[must_use]
     pub fn model(&self, name: &str) -> Option<&ModelCard> {
         self.0.scheduler.catalog.find(name)
+    }
+
+    /// Whether the runtime takes sampling values with each run; otherwise those hold that a model was loaded with.
+    #[must_use]
+    pub fn samples_per_run(&self) -> bool {
+        self.0.samples_per_run
     }
 
     /// Prepares a job, checks it against the model's context and queues it for the NPU. Returns when the job stands

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::settings::{Library, MemoryBudget};
+use rkllm::{Abi, version};
+
+use super::settings::{AbiOverride, Library, MemoryBudget};
 
 const FILE: &str = "librkllmrt.so";
 /// Memory of the simulated board: 16 GiB.
@@ -20,6 +22,20 @@ pub(super) fn find(library: &Library) -> Option<PathBuf> {
         Library::Path(path) => Some(path.clone()),
         Library::Auto => usual_places().into_iter().find(|path| path.is_file()),
     }
+}
+
+/// The interface of the simulator unless another is asked for.
+pub(super) const SIMULATED_ABI: Abi = Abi::V1_2_1;
+
+/// Whether the runtime in `library`, or the simulator, takes sampling values with each run; otherwise those hold that
+/// a model was loaded with. A library that tells no known version loads no model; it is taken for a recent one.
+pub(crate) fn samples_per_run(library: Option<&Path>, abi: Option<AbiOverride>) -> bool {
+    let told = || match library {
+        Some(path) => version::read(path).ok().and_then(|version| version.abi()),
+        None => Some(SIMULATED_ABI),
+    };
+    let abi = abi.map(Abi::from).or_else(told);
+    abi.is_none_or(|abi| abi.capabilities().per_run_sampling)
 }
 
 /// Where the library is looked for, in this order.
@@ -90,6 +106,13 @@ mod tests {
         assert_eq!(mem_available("MemTotal: 16 kB\n"), None);
         assert_eq!(memory_budget(MemoryBudget::Bytes(7), true), 7);
         assert!(memory_budget(MemoryBudget::Auto, false) > 0);
+    }
+
+    #[test]
+    fn only_the_newest_interface_samples_per_run() {
+        assert!(!samples_per_run(None, None));
+        assert!(!samples_per_run(None, Some(AbiOverride::V1_2_0)));
+        assert!(samples_per_run(None, Some(AbiOverride::V1_3_0)));
     }
 
     #[test]

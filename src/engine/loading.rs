@@ -118,12 +118,16 @@ impl Scheduler {
     ) -> Result<(), LoadFailure> {
         let card = &slot.card;
         let memory = card.expected_memory();
+        let profile = self.settings.profiles.as_ref();
+        let profile = profile
+            .map(|profiles| profiles.of(card))
+            .unwrap_or_default();
         let load = Load {
             context: slot.context(),
             domain,
             embed_flash: card.manifest.embed_flash.unwrap_or(true),
             cpu_mask: card.manifest.cpu_mask.or_else(library::cpu_mask),
-            sampling: card.sampling(card.thinking),
+            sampling: card.sampling_at_load(&profile),
             warm_up: warm_up && card.kind == ModelKind::Text,
         };
         let began = Instant::now();

@@ -1,10 +1,11 @@
 //! What the engine can be told; `config/` maps the `[engine]` section onto it.
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::TurnReport;
+use super::{ModelCard, TurnReport};
+use crate::chat;
 
 /// How the engine runs. [`Default`] holds the documented defaults.
 #[derive(Debug, Clone)]
@@ -33,6 +34,8 @@ pub struct EngineSettings {
     pub worker_command: Vec<OsString>,
     /// Environment that the workers get in addition to that of this process.
     pub worker_env: Vec<(String, String)>,
+    /// Sampling values to load models with, for runtimes that take none per run; `None` leaves the engine's own.
+    pub profiles: Option<Profiles>,
     /// Who hears of each turn at the NPU when it is over, for reports of where the time went.
     pub turns: Option<mpsc::UnboundedSender<TurnReport>>,
 }
@@ -52,8 +55,30 @@ impl Default for EngineSettings {
             heartbeat_timeout: Duration::from_secs(15),
             worker_command: Vec::new(),
             worker_env: Vec::new(),
+            profiles: None,
             turns: None,
         }
+    }
+}
+
+/// What the policy in force says of a model's sampling; asked at each load.
+#[derive(Clone)]
+pub struct Profiles(Arc<dyn Fn(&ModelCard) -> chat::Sampling + Send + Sync>);
+
+impl Profiles {
+    /// `profile` gives the values that most of a model's requests are to have.
+    pub fn new(profile: impl Fn(&ModelCard) -> chat::Sampling + Send + Sync + 'static) -> Self {
+        Self(Arc::new(profile))
+    }
+
+    pub(super) fn of(&self, card: &ModelCard) -> chat::Sampling {
+        (self.0)(card)
+    }
+}
+
+impl fmt::Debug for Profiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profiles")
     }
 }
 
@@ -99,4 +124,14 @@ pub enum MemoryBudget {
     Auto,
     /// This many bytes.
     Bytes(u64),
+}
+
+impl From<AbiOverride> for rkllm::Abi {
+    fn from(abi: AbiOverride) -> Self {
+        match abi {
+            AbiOverride::V1_2_0 => Self::V1_2_0,
+            AbiOverride::V1_2_1 => Self::V1_2_1,
+            AbiOverride::V1_3_0 => Self::V1_3_0,
+        }
+    }
 }

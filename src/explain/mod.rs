@@ -72,6 +72,9 @@ pub struct Explanation {
     pub decision: Decision,
     /// The sampling values and who determined each.
     pub sampling: Vec<UsedValue>,
+    /// Whether the runtime takes sampling values only when it loads a model: what it uses is then the policy's profile
+    /// for chats, whatever the request asks for.
+    pub sampling_at_load: bool,
     /// The limit of generated tokens and who determined it.
     pub max_tokens: Sampled<u32>,
     /// Why, rule by rule.
@@ -133,14 +136,17 @@ pub fn explain(question: &Question<'_>, models: &Models<'_>) -> Explanation {
         mut trace,
     } = outcome;
     let (values, max_tokens) = sampled(&mut trace, &decision);
-    let engine = models.sampling(&decision.model, decision.thinking, &decision.sampling);
+    let local = model.is_some_and(|model| model.upstream.is_none());
+    let engine = models.sampling(question.set, &decision).filter(|_| local);
+    let (engine, sampling_at_load) = engine.unzip();
     Explanation {
         asked: question.request.model.clone(),
         model: model.map(Model::from),
         sampling: values
             .into_iter()
-            .map(|value| used(value, model, engine.as_ref()))
+            .map(|value| used(value, engine.as_ref()))
             .collect(),
+        sampling_at_load: sampling_at_load.unwrap_or(false),
         max_tokens,
         trace,
         rewritten: rewritten.is_some(),
@@ -228,24 +234,17 @@ fn sampled(trace: &mut Trace, decision: &Decision) -> (Vec<Sampled<f32>>, Sample
 }
 
 /// What becomes of a value behind the policy engine.
-fn used(
-    mut decided: Sampled<f32>,
-    model: Option<&ModelFact>,
-    engine: Option<&Sampling>,
-) -> UsedValue {
-    let local = model.is_some_and(|model| model.upstream.is_none());
-    let engine = engine
-        .filter(|_| local)
-        .and_then(|engine| match &*decided.name {
-            "temperature" => engine.temperature,
-            "top_p" => engine.top_p,
-            "top_k" => engine.top_k.map(|value| value as f32),
-            "min_p" => engine.min_p,
-            "repeat_penalty" => engine.repeat_penalty,
-            "frequency_penalty" => engine.frequency_penalty,
-            "presence_penalty" => engine.presence_penalty,
-            _ => None,
-        });
+fn used(mut decided: Sampled<f32>, engine: Option<&Sampling>) -> UsedValue {
+    let engine = engine.and_then(|engine| match &*decided.name {
+        "temperature" => engine.temperature,
+        "top_p" => engine.top_p,
+        "top_k" => engine.top_k.map(|value| value as f32),
+        "min_p" => engine.min_p,
+        "repeat_penalty" => engine.repeat_penalty,
+        "frequency_penalty" => engine.frequency_penalty,
+        "presence_penalty" => engine.presence_penalty,
+        _ => None,
+    });
     if decided.origin == ValueOrigin::Default {
         decided.value = engine;
     }

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use crate::{
     chat::Sampling,
     engine::{ModelCard, worker::PromptReader},
-    policy::ModelFact,
+    policy::{Decision, ModelFact, Set},
 };
 
 /// What is at hand of local models.
@@ -14,6 +14,8 @@ pub struct Models<'a> {
     cards: &'a [ModelCard],
     /// `None` where nothing is to be counted.
     readers: Option<RefCell<HashMap<String, Opened>>>,
+    /// Whether the runtime takes sampling values with each run.
+    samples_per_run: bool,
 }
 
 /// A tokenizer, or why there is none.
@@ -26,6 +28,7 @@ impl<'a> Models<'a> {
         Self {
             cards,
             readers: Some(RefCell::default()),
+            samples_per_run: true,
         }
     }
 
@@ -35,6 +38,16 @@ impl<'a> Models<'a> {
         Self {
             cards,
             readers: None,
+            samples_per_run: true,
+        }
+    }
+
+    /// Says whether the runtime takes sampling values with each run, as it does unless told otherwise.
+    #[must_use]
+    pub fn sampled_per_run(self, samples_per_run: bool) -> Self {
+        Self {
+            samples_per_run,
+            ..self
         }
     }
 
@@ -68,16 +81,17 @@ impl<'a> Models<'a> {
         opened.clone()
     }
 
-    /// The sampling values that the engine gives to a model's runtime; `None` for other models.
-    pub(super) fn sampling(
-        &self,
-        model: &str,
-        thinking: Option<bool>,
-        asked: &Sampling,
-    ) -> Option<Sampling> {
-        let card = self.card(model)?;
-        let defaults = card.sampling(thinking.unwrap_or(card.thinking));
-        Some(defaults.with(asked, &card.family).into())
+    /// The sampling values that the engine gives to a model's runtime, and whether it does so when the model is loaded
+    /// rather than for the request; `None` for other models.
+    pub(super) fn sampling(&self, set: &Set, decision: &Decision) -> Option<(Sampling, bool)> {
+        let card = self.card(&decision.model)?;
+        let values = if self.samples_per_run {
+            let defaults = card.sampling(decision.thinking.unwrap_or(card.thinking));
+            defaults.with(&decision.sampling, &card.family)
+        } else {
+            card.sampling_at_load(&set.chat_sampling(&ModelFact::from(card)))
+        };
+        Some((values.into(), !self.samples_per_run))
     }
 
     fn card(&self, id: &str) -> Option<&'a ModelCard> {

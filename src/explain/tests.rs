@@ -294,6 +294,41 @@ frequency_penalty = "ignore"
 }
 
 #[test]
+fn an_older_runtime_uses_what_the_model_was_loaded_with() {
+    let set = Set::compile(&shipped::files(), Platform::Rk3588)
+        .unwrap()
+        .set;
+    // By its profile a task does not think, and this client wants a value of its own.
+    let asked = request(&json!({
+        "model": "qwen3-1.7b", "messages": [{"role": "user", "content": "Hi /no_think"}], "temperature": 0.25,
+    }));
+    let look_up = |_: &str| None;
+    let facts = facts();
+    let question = Question {
+        set: &set,
+        facts: &facts,
+        request: &asked,
+        headers: Headers::new(&look_up),
+        forced: None,
+        previous: None,
+    };
+    let models = || Models::estimating(cards());
+    let used = |models: &Models<'_>| {
+        let explanation = explain(&question, models);
+        let values: Vec<_> = explanation
+            .sampling
+            .iter()
+            .map(|value| value.used)
+            .collect();
+        (explanation.sampling_at_load, values[0], values[1])
+    };
+    let per_run = used(&models());
+    assert_eq!(per_run, (false, Some(0.25), Some(0.8)));
+    let at_load = used(&models().sampled_per_run(false));
+    assert_eq!(at_load, (true, Some(0.6), Some(0.95)));
+}
+
+#[test]
 fn a_forced_model_answers_whatever_the_routes_say() {
     let set = Set::compile(&shipped::files(), Platform::Rk3588)
         .unwrap()

@@ -124,16 +124,34 @@ pub(super) struct Ask<'a> {
 }
 
 impl Set {
+    /// The sampling values of a chat with a model whose client asks for nothing.
+    #[must_use]
+    pub fn chat_sampling(&self, model: &ModelFact) -> Sampling {
+        let thinking = (!model.thinking).then_some(false);
+        self.model_settings(&model.id, Some(model))
+            .and_then(|settings| self.profile(settings, Class::Chat, thinking))
+            .map(|profile| profile.sampling)
+            .unwrap_or_default()
+    }
+
+    /// The profile for a class, or its twin where thinking is to be otherwise.
+    fn profile(
+        &self,
+        settings: &ModelSettings,
+        class: Class,
+        thinking: Option<bool>,
+    ) -> Option<&Profile> {
+        let profiles = &self.policies.profiles;
+        let profile = profiles.get(settings.profile.get(class)?)?;
+        let other = thinking.is_some_and(|wanted| profile.thinking == Some(!wanted));
+        let twin = profile.twin.as_ref().filter(|_| other);
+        Some(twin.and_then(|twin| profiles.get(twin)).unwrap_or(profile))
+    }
+
     pub(super) fn sample(&self, ask: &Ask<'_>, recorder: &mut Recorder) -> Choice {
         let none = Limits::default();
         let limits = self.policies.limits.get(ask.class).unwrap_or(&none);
         let family = ask.model.map_or("", |model| &model.family);
-        let profiles = &self.policies.profiles;
-        let profile = ask
-            .settings
-            .profile
-            .get(ask.class)
-            .and_then(|name| profiles.get(name));
         let sent = ask.request.thinking.filter(|on| {
             limits
                 .apply("thinking", f64::from(u8::from(*on)), family)
@@ -141,13 +159,7 @@ impl Set {
         });
         let can = ask.model.is_none_or(|model| model.thinking);
         let wanted = if can { ask.typed.or(sent) } else { Some(false) };
-        let profile = match (profile, wanted) {
-            (Some(profile), Some(wanted)) if profile.thinking == Some(!wanted) => {
-                let twin = profile.twin.as_ref().and_then(|twin| profiles.get(twin));
-                Some(twin.unwrap_or(profile))
-            }
-            (profile, _) => profile,
-        };
+        let profile = self.profile(ask.settings, ask.class, wanted);
         let mut sampling = profile.map(|profile| profile.sampling).unwrap_or_default();
         let mut values = Vec::with_capacity(FIELDS.len());
         for field in &FIELDS {

@@ -2,7 +2,10 @@
 
 use rkgate::{
     chat::{FinishReason, Role, Sampling},
-    engine::{EngineError, Prompt, settings::AbiOverride},
+    engine::{
+        EngineError, Prompt,
+        settings::{AbiOverride, Profiles},
+    },
 };
 
 use crate::bench::{Bench, chat, follow, message, run};
@@ -166,6 +169,40 @@ async fn sampling_is_told_as_the_runtime_uses_it() {
         let started = run(&engine, job).await.started.unwrap();
         assert_eq!(started.sampling.temperature, Some(temperature), "{abi:?}");
         assert!(started.sampling.top_k.unwrap() > 1);
+    }
+}
+
+#[tokio::test]
+async fn a_runtime_without_sampling_per_run_is_loaded_with_the_policys_values() {
+    let profiles = Profiles::new(|card| {
+        assert_eq!(card.id, MODEL);
+        Sampling {
+            temperature: Some(0.35),
+            top_k: Some(7),
+            ..Sampling::default()
+        }
+    });
+    for (abi, expected) in [
+        (AbiOverride::V1_2_0, (0.35, 7)),
+        (AbiOverride::V1_2_1, (0.35, 7)),
+        // Each run has its own.
+        (AbiOverride::V1_3_0, (0.25, 5)),
+    ] {
+        let bench = Bench::new().abi(abi);
+        let bench = bench.with(|settings| settings.profiles = Some(profiles.clone()));
+        let engine = bench.start();
+        let mut job = chat(MODEL, &["Hi"]);
+        job.sampling = Sampling {
+            temperature: Some(0.25),
+            top_k: Some(5),
+            ..Sampling::default()
+        };
+        let used = run(&engine, job).await.started.unwrap().sampling;
+        assert_eq!(
+            (used.temperature.unwrap(), used.top_k.unwrap()),
+            expected,
+            "{abi:?}"
+        );
     }
 }
 

@@ -19,10 +19,11 @@ use std::{
 
 use clap::{Args, ColorChoice};
 
-use super::{Configuration, Failure, Format, code, paint::Paint, policy_files};
+use super::{Configuration, Failure, Format, code, paint::Paint, policy_files, serve::settings};
 use crate::{
     config::{self, Loaded},
     doctor::runtime,
+    engine::samples_per_run,
     explain::{self, Explanation, Models, Question, Turn},
     policy::{Headers, Platform, Set},
     problem::Report,
@@ -93,7 +94,11 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
             headers: Headers::new(&look_up_previous),
         }),
     };
-    let explanation = explain::explain(&question, &Models::counting(catalog.models()));
+    let models = Models::counting(catalog.models()).sampled_per_run(samples_per_run(
+        runtime.library(),
+        settings::engine(&config.engine).abi,
+    ));
+    let explanation = explain::explain(&question, &models);
     print(&explanation, options)
 }
 

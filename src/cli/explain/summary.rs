@@ -56,6 +56,10 @@ impl Page {
             let name = if n == 0 { "sampling" } else { "" };
             self.row(name, &sampling(value))?;
         }
+        if explanation.sampling_at_load {
+            let why = "the runtime takes these when it loads a model: those of a chat's profile hold for every request";
+            self.row("", &self.paint.with(ink::NOTICE, why))?;
+        }
         if let Some(seed) = decision.sampling.seed {
             self.row("", &format!("{:<18}{seed:<6} client", "seed"))?;
         }

@@ -24,7 +24,7 @@ use crate::{
     config::{Address, Config, Loaded},
     console::{self, Admin, Sessions},
     doctor,
-    engine::Engine,
+    engine::{Engine, EngineSettings},
     gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
     policy::live::{Live, LoadError},
     promptlog::PromptLog,
@@ -50,10 +50,14 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the threads", &error))?;
-    let engine = Engine::start(settings::engine(&config.engine), runtime.handle().clone())
+    let policy = Arc::new(start_policy(&config)?);
+    let engine_settings = EngineSettings {
+        profiles: Some(settings::profiles(Arc::clone(&policy))),
+        ..settings::engine(&config.engine)
+    };
+    let engine = Engine::start(engine_settings, runtime.handle().clone())
         .map_err(|error| Failure::because(code::UNAVAILABLE, "cannot start the engine", &error))?;
     metrics.watch(engine.clone());
-    let policy = Arc::new(start_policy(&config)?);
     metrics.watch_policy(Arc::clone(&policy));
     let prompt_log = PromptLog::start(settings::prompt_log(&config.log))
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the prompt log", &error))?;

@@ -1,13 +1,18 @@
 //! From the configuration to what each room can be told.
 
+use std::sync::Arc;
+
 use crate::{
     config::{self, Abi, Budget, Config, Library},
     engine::{
         EngineSettings,
-        settings::{self as engine, AbiOverride, MemoryBudget, PromptCacheSettings},
+        settings::{self as engine, AbiOverride, MemoryBudget, Profiles, PromptCacheSettings},
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
-    policy::{Platform, live::Origin},
+    policy::{
+        ModelFact, Platform,
+        live::{Live, Origin},
+    },
     promptlog,
     telemetry::traces::TraceSettings,
     wire::openai::ThinkSwitch,
@@ -53,6 +58,11 @@ pub(in crate::cli) fn policy(policy: &config::Policy, chip: Option<&str>) -> Ori
         policies: policy.policies.clone(),
         platform: Platform::of_chip(chip),
     }
+}
+
+/// The profiles of chats in the policy in force.
+pub(super) fn profiles(policy: Arc<Live>) -> Profiles {
+    Profiles::new(move |card| policy.set().chat_sampling(&ModelFact::from(card)))
 }
 
 pub(in crate::cli) fn gateway(config: &Config) -> GatewaySettings {

@@ -19,7 +19,10 @@ pub use expectation::Expectation;
 pub use fact::upstream_model;
 pub use kind::ModelKind;
 
-use crate::engine::sampling::{self, Values};
+use crate::{
+    chat,
+    engine::sampling::{self, Values},
+};
 use manifest::Manifest;
 
 /// Context limit that is assumed where neither the name nor `model.toml` tells one: the converter's default.
@@ -95,6 +98,13 @@ impl ModelCard {
         self.manifest
             .sampling
             .over(sampling::defaults(&self.family, thinking), &self.family)
+    }
+
+    /// Sampling values that the model is loaded with; they hold until it is unloaded where the runtime takes none per
+    /// run. `profile` is what the policy says of most of its requests.
+    #[must_use]
+    pub fn sampling_at_load(&self, profile: &chat::Sampling) -> Values {
+        self.sampling(self.thinking).with(profile, &self.family)
     }
 }
 

@@ -24,6 +24,7 @@ use super::{
     reusable,
 };
 use crate::engine::{
+    library,
     protocol::{End, Finished, FromWorker, JobId, Load, Loaded, PromptCache, Start, WireAbi},
     sampling::Values,
 };
@@ -129,7 +130,7 @@ impl Runner {
     pub(super) fn load(&mut self, load: Load) -> Result<Loaded, String> {
         let runtime = match &self.library {
             Some(path) => Runtime::open(path, self.abi).map_err(|error| error.to_string())?,
-            None => rkllm_sim::runtime(self.abi.unwrap_or(Abi::V1_2_1)),
+            None => rkllm_sim::runtime(self.abi.unwrap_or(library::SIMULATED_ABI)),
         };
         let context = i32::try_from(load.context).unwrap_or(i32::MAX);
         // Where a run cannot say how much it may generate, the worker counts; the context is the runtime's limit.
