@@ -6,7 +6,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Source, live::Draft};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Source,
+    compile::ids,
+    file::{keys::Key, policies, rules, table},
+    live::Draft,
+};
 
 /// A file's name and its text.
 type Shipped = (&'static str, &'static str);
@@ -252,20 +262,33 @@ fn source(path: &Path, text: String, is_policy: bool) -> Source {
     }
 }
 
-/// Whether a file has a table that only policy files have.
+/// Whether a file has a key that only policy files have or, where it has none of rule files either, changes what a
+/// shipped policy file has.
 fn is_policy(text: &str) -> bool {
-    let tables = [
-        "[[route]]",
-        "[[model]]",
-        "[profile.",
-        "[client_sampling",
-        "[[queue]]",
-        "[[fallback]]",
-    ];
-    text.lines().any(|line| {
-        tables
-            .iter()
-            .any(|table| line.trim_start().starts_with(table))
+    // What is wrong with the text is told when it is compiled.
+    let (file, _) = DeTable::parse_recoverable(text.trim_start_matches('\u{feff}'));
+    let file = file.get_ref();
+    let has_own = |own: &[Key], others: &[Key]| {
+        let shared = |key: &Key| others.iter().any(|other| other.name == key.name);
+        own.iter()
+            .any(|key| !shared(key) && file.contains_key(key.name))
+    };
+    has_own(policies::POLICIES, rules::RULES)
+        || !has_own(rules::RULES, policies::POLICIES) && changes_policy(file)
+}
+
+fn changes_policy(file: &DeTable<'_>) -> bool {
+    let Some(DeValue::Array(changes)) = file.get("change").map(Spanned::get_ref) else {
+        return false;
+    };
+    let shipped: Vec<Source> = files().into_iter().filter(|file| file.is_policy).collect();
+    let known = ids(&shipped);
+    changes.iter().any(|change| match change.get_ref() {
+        DeValue::Table(change) => change
+            .get("id")
+            .and_then(table::text)
+            .is_some_and(|id| known.iter().any(|known| known == id)),
+        _ => false,
     })
 }
 
@@ -295,4 +318,29 @@ fn toml_files(directory: &Path) -> Result<Vec<PathBuf>, Unreadable> {
         }
     }
     Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_keys_or_else_what_it_changes_tell_its_kind() {
+        for (text, expected) in [
+            ("[[cache]]\nid = \"a\"", true),
+            ("platform = \"rk3588\"", true),
+            ("[profile]\na = {}", true),
+            ("[[rewrite]]\nid = \"a\"", false),
+            ("[[change]]\nid = \"tasks-to-small\"", true),
+            ("[[change]]\nid = \"profile.qwen3.plain\"", true),
+            ("[[change]]\nid = \"cache.query\"", true),
+            ("[[change]]\nid = \"system.padding\"", false),
+            ("pack = \"a\"\n[[change]]\nid = \"cache.query\"", false),
+            ("[[change]]\nid = \"nobody\"", false),
+            ("", false),
+        ] {
+            let text = format!("schema = 1\n{text}\n");
+            assert_eq!(is_policy(&text), expected, "{text}");
+        }
+    }
 }

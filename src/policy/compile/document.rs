@@ -106,6 +106,14 @@ pub(super) fn read<'a>(
         let mut here = true;
         let parsed = parsed.into_inner();
         let has_schema = parsed.contains_key("schema");
+        let known = |name: &str| POLICIES.iter().chain(RULES).any(|key| key.name == name);
+        if !parsed.is_empty() && !parsed.keys().any(|name| known(name.get_ref())) {
+            let base = text.len() - file.text.len();
+            let problem = Problem::error("P004", "this is neither a rule nor a policy file");
+            let problem = problem.at(Some(base..base), "");
+            problems.push(problem.help("a configuration is checked with `rkgate check --config FILE`; rule and policy files begin with `schema = 1`"));
+            continue;
+        }
         for (name, value) in parsed {
             let Some(key) = keys.iter().find(|key| key.name == name.get_ref()) else {
                 problems.push(table::unknown_key(name.get_ref(), name.span(), keys));

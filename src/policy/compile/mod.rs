@@ -125,6 +125,19 @@ impl Set {
     }
 }
 
+/// What the tables of these files are called by, whichever board they are for.
+pub(super) fn ids(files: &[Source]) -> Vec<String> {
+    let mut sources = Sources::default();
+    let texts = document::Texts::new(files, &mut sources);
+    let of = |platform: Platform| {
+        // Told when the files are compiled.
+        let mut problems = Vec::new();
+        document::read(files, &texts, platform.as_str(), &sources, &mut problems).items
+    };
+    let items = Platform::ALL.into_iter().flat_map(of);
+    items.map(|item| item.id).collect()
+}
+
 /// The tables whose tests are to run. Those of shipped files are about the shipped set: a user who changes one of its
 /// rules on purpose is not to be told so by its tests.
 fn tested<'i, 'a>(items: &'i [Item<'a>], files: &[Source]) -> Vec<&'i Item<'a>> {
