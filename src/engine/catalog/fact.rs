@@ -13,7 +13,8 @@ impl From<&ModelCard> for ModelFact {
             aliases: card.aliases.clone(),
             family: card.family.to_lowercase(),
             context: Some(card.context_or_default()),
-            vision: card.vision,
+            // The engine runs models without their vision encoders.
+            vision: false,
             thinking: card.thinking,
             switchable: true,
             upstream: None,
@@ -43,7 +44,18 @@ pub fn upstream_model(id: &str, upstream: impl Into<Arc<str>>) -> ModelFact {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
+
+    #[test]
+    fn no_model_of_the_engine_sees() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Qwen3-VL-2B-w8a8-rk3588.rkllm"), "").unwrap();
+        let catalog = crate::engine::catalog::Catalog::scan(dir.path());
+        let card = catalog.models().first().unwrap();
+        assert!(card.vision && !ModelFact::from(card).vision);
+    }
 
     #[test]
     fn a_servers_name_tells_the_family() {
