@@ -7,7 +7,9 @@ use rkllm::version;
 
 use crate::{
     config::Library,
-    engine::{Catalog, ShippedModels, StartError, catalog_of, usual_places},
+    engine::{
+        Catalog, GET, GET_OPENMP, OTHER_VERSION, ShippedModels, StartError, catalog_of, usual_places,
+    },
     telemetry::board::Board,
 };
 
@@ -76,15 +78,13 @@ pub(crate) fn find(board: &Board, library: &Library) -> Runtime {
 }
 
 pub(super) fn finding(board: &Board, runtime: &Runtime, beside_upstreams: bool) -> Finding {
-    let get =
-        "get librkllmrt.so from https://github.com/airockchip/rknn-llm and copy it to /usr/lib";
     let path = match runtime {
         Runtime::Library(path) => path,
         Runtime::Simulator { wanted: false } if board.chip().is_some() => {
             return Finding::warn(
                 "runtime",
                 "no librkllmrt.so: the simulator answers, not the NPU",
-                get,
+                GET,
             );
         }
         Runtime::Simulator { wanted: false } if beside_upstreams => {
@@ -107,9 +107,9 @@ pub(super) fn finding(board: &Board, runtime: &Runtime, beside_upstreams: bool) 
                 "{} is version {version}, whose interface is not known",
                 path.display()
             ),
-            "use 1.2.0 to 1.2.3 or 1.3.0, or name the interface that it shares: engine.abi = \"1.3.0\"",
+            OTHER_VERSION,
         ),
-        Err(error) => Finding::fail("runtime", error.to_string(), get),
+        Err(error) => Finding::fail("runtime", error.to_string(), GET),
     }
 }
 
@@ -123,7 +123,7 @@ pub(super) fn openmp(board: &Board) -> Finding {
         Finding::fail(
             "libgomp",
             "libgomp.so.1 is missing: librkllmrt.so cannot be loaded",
-            "sudo apt-get install libgomp1",
+            GET_OPENMP,
         )
     }
 }

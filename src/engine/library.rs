@@ -24,6 +24,15 @@ pub(super) fn find(library: &Library) -> Option<PathBuf> {
     }
 }
 
+/// What to do where there is no runtime library.
+pub(crate) const GET: &str =
+    "get librkllmrt.so from https://github.com/airockchip/rknn-llm and copy it to /usr/lib";
+/// What to do about a version whose interface is not known.
+pub(crate) const OTHER_VERSION: &str =
+    "use 1.2.0 to 1.2.3 or 1.3.0, or name the interface that it shares: engine.abi = \"1.3.0\"";
+/// What to do where the library that librkllmrt.so is linked with is not there.
+pub(crate) const GET_OPENMP: &str = "sudo apt-get install libgomp1";
+
 /// The interface of the simulator unless another is asked for.
 pub(super) const SIMULATED_ABI: Abi = Abi::V1_2_1;
 

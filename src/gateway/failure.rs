@@ -22,13 +22,17 @@ pub(super) enum Failure {
     #[error("this is not a valid HTTP/1.1 request: {0}")]
     BadHeader(String),
     /// The request's header is too large.
-    #[error("the request header is larger than {limit} bytes")]
+    #[error(
+        "the request header is larger than {limit} bytes; the limit is `limits.header` in rkgate.toml"
+    )]
     HeaderTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
     /// The request did not arrive in time.
-    #[error("the request {0} did not arrive in time")]
+    #[error(
+        "the request {0} did not arrive in time; the limit is `limits.{0}_timeout` in rkgate.toml"
+    )]
     Slow(&'static str),
     /// The request's body is too large.
     #[error(
@@ -82,7 +86,9 @@ pub(super) enum Failure {
     #[error("{0}")]
     Denied(String),
     /// Too many requests at once.
-    #[error("{limit} requests are being worked on already; try again in a moment")]
+    #[error(
+        "{limit} requests are being worked on already; try again in a moment; the limit is `limits.concurrent_requests` in rkgate.toml"
+    )]
     Busy {
         /// The limit.
         limit: usize,

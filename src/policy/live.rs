@@ -5,6 +5,7 @@ mod edit;
 
 use std::{
     collections::VecDeque,
+    error::Error as _,
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
@@ -163,9 +164,12 @@ impl Live {
             }
             Err(error) => {
                 let kept = self.last_attempt();
+                // A report says everything itself; of what cannot be read the source has the reason.
+                let because = error.source().map(|cause| format!(": {cause}"));
                 tracing::error!(
-                    "policy not loaded, generation {} is kept:\n{error}",
-                    kept.generation
+                    "policy not loaded, generation {} is kept:\n{error}{}",
+                    kept.generation,
+                    because.unwrap_or_default()
                 );
                 Attempt {
                     error: Some(Arc::new(error)),

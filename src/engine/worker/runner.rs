@@ -5,6 +5,7 @@ mod prefix;
 
 use std::{
     collections::{BTreeSet, HashSet},
+    error::Error as _,
     num::NonZeroU32,
     path::PathBuf,
     sync::Arc,
@@ -12,8 +13,8 @@ use std::{
 };
 
 use rkllm::{
-    Abi, AbortHandle, Input, Model, ModelOptions, Role, RunError, RunOptions, RunReport, Runtime,
-    Sampling, Turn,
+    Abi, AbortHandle, Input, Model, ModelOptions, OpenError, Role, RunError, RunOptions, RunReport,
+    Runtime, Sampling, Turn,
 };
 
 use super::{
@@ -129,7 +130,7 @@ impl Runner {
     /// What failed; the runtime's own words are in what it printed.
     pub(super) fn load(&mut self, load: Load) -> Result<Loaded, String> {
         let runtime = match &self.library {
-            Some(path) => Runtime::open(path, self.abi).map_err(|error| error.to_string())?,
+            Some(path) => Runtime::open(path, self.abi).map_err(|error| cannot_open(&error))?,
             None => rkllm_sim::runtime(self.abi.unwrap_or(library::SIMULATED_ABI)),
         };
         let context = i32::try_from(load.context).unwrap_or(i32::MAX);
@@ -454,6 +455,27 @@ impl Session {
     }
 }
 
+/// Why a library cannot be used, with its causes and a cure where there is one.
+fn cannot_open(error: &OpenError) -> String {
+    let mut says = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_says = cause.to_string();
+        // Some say their cause themselves.
+        if !says.ends_with(&cause_says) {
+            says.push_str(&format!(": {cause_says}"));
+        }
+        source = cause.source();
+    }
+    let cure = match error {
+        OpenError::UnknownVersion { .. } => library::OTHER_VERSION,
+        OpenError::Version(_) => library::GET,
+        OpenError::Loader { .. } if says.contains("libgomp") => library::GET_OPENMP,
+        OpenError::Loader { .. } | OpenError::Symbol { .. } => return says,
+    };
+    format!("{says}; {cure}")
+}
+
 fn abi(abi: WireAbi) -> Abi {
     match abi {
         WireAbi::V1_2_0 => Abi::V1_2_0,
@@ -473,5 +495,26 @@ fn sampling(values: Values) -> Sampling {
         mirostat: 0,
         mirostat_tau: 5.0,
         mirostat_eta: 0.1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn a_library_that_cannot_be_opened_is_told_with_cause_and_cure() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("librkllmrt.so");
+        let told = || cannot_open(&Runtime::open(&path, None).unwrap_err());
+        let missing = told();
+        assert!(missing.contains("No such file"), "{missing}");
+        for (version, cure) in [("1.4.0", library::OTHER_VERSION), ("", library::GET)] {
+            std::fs::write(&path, format!("RKLLM SDK (version: {version} | ")).unwrap();
+            let says = told();
+            assert!(says.ends_with(cure), "{says}");
+        }
     }
 }
