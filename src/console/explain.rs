@@ -68,8 +68,8 @@ pub(super) fn told(admin: &Admin, request: &chat::Request, headers: &[(String, S
         forced: None,
         previous: None,
     };
-    let models = Models::estimating(admin.engine.models())
-        .sampled_per_run(admin.engine.samples_per_run());
+    let models =
+        Models::estimating(admin.engine.models()).sampled_per_run(admin.engine.samples_per_run());
     let explanation = explain::explain(&question, &models);
     let mut told = json!(explanation);
     if let Some(told) = told.as_object_mut() {

@@ -8,7 +8,8 @@ use rkllm::version;
 use crate::{
     config::Library,
     engine::{
-        Catalog, GET, GET_OPENMP, OTHER_VERSION, ShippedModels, StartError, catalog_of, usual_places,
+        Catalog, GET, GET_OPENMP, OTHER_VERSION, ShippedModels, StartError, catalog_of,
+        usual_places,
     },
     telemetry::board::Board,
 };
