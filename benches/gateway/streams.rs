@@ -15,12 +15,13 @@ pub(crate) fn run() {
     let body = chat_body("stub", true, 8_000, "");
     println!("\nStreams of {TOKENS} tokens, 5 ms apart, through the proxy.");
     println!(
-        "{:>7}  {:<14} {:>15} {:>16} {:>14}",
-        "streams", "proxy", "first byte us", "token age us", "CPU us/token"
+        "{:>7}  {:<14} {:>18} {:>16} {:>14}",
+        "streams", "proxy", "first byte us (+)", "token age us", "CPU us/token"
     );
     for (streams, repeats) in [(1, 12), (16, 4)] {
         let targets = std::iter::once(("direct", &proxies.stub))
             .chain(proxies.proxies.iter().map(|(name, proxy)| (*name, proxy)));
+        let mut direct = None;
         for (name, target) in targets {
             let (firsts, ages) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
             let before = target.cpu_micros();
@@ -36,9 +37,11 @@ pub(crate) fn run() {
             });
             let spent = target.cpu_micros() - before;
             let mut ages = ages.into_inner().expect("ages");
+            let first = median(firsts.into_inner().expect("firsts"));
+            let direct = *direct.get_or_insert(first);
             println!(
-                "{streams:>7}  {name:<14} {:>15.0} {:>7.0} / {:>6.0} {:>14.1}",
-                median(firsts.into_inner().expect("firsts")),
+                "{streams:>7}  {name:<14} {first:>10.0} {:>+7.0} {:>7.0} / {:>6.0} {:>14.1}",
+                first - direct,
                 percentile(&mut ages, 50.0),
                 percentile(&mut ages, 99.0),
                 spent / (streams * repeats * TOKENS) as f64,
