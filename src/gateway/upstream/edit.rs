@@ -67,7 +67,7 @@ fn is_gzip(coding: &[u8]) -> bool {
 /// An answer's text, whether it comes packed or not. No answer that is to be changed is asked for packed; some are all the same.
 enum Text {
     AsItComes,
-    Gzip(GzDecoder<Vec<u8>>),
+    Gzip(Box<GzDecoder<Vec<u8>>>),
 }
 
 impl Text {
@@ -75,7 +75,7 @@ impl Text {
     fn of(header: &mut ResponseHeader) -> Self {
         let coding = header.remove_header(&header::CONTENT_ENCODING);
         if coding.is_some_and(|coding| is_gzip(coding.as_bytes())) {
-            Self::Gzip(GzDecoder::new(Vec::new()))
+            Self::Gzip(Box::new(GzDecoder::new(Vec::new())))
         } else {
             Self::AsItComes
         }
