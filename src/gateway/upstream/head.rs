@@ -21,8 +21,8 @@ const HOP_BY_HOP: [&str; 8] = [
 /// What the gateway sets or answers itself in a request.
 const OWN_OF_REQUEST: [&str; 4] = ["host", "content-length", "transfer-encoding", "expect"];
 
-/// The client's header fields that go along to an upstream, in its order and spelling, with its key if it is to keep it. An answer that is to be changed
-/// is asked for `plain`, without compression.
+/// The client's header fields that go along to an upstream, in its order and spelling; its key does with `keep_key`. An
+/// answer that is to be changed is asked for `plain`, without compression.
 pub(super) fn passing(client: &RequestHeader, keep_key: bool, plain: bool) -> Bytes {
     let mut fields = BytesMut::with_capacity(1024);
     for (name, value) in client.case_header_iter() {
