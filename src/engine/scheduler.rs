@@ -23,7 +23,7 @@ use super::{
     pending::{Before, News, Pending, State},
     protocol::{JobId, Prepared, WirePrompt},
     queue::{Orders, Queue},
-    schedule::{Arrival, GRACE, ModelIndex, ModelTable},
+    schedule::{Arrival, ModelIndex, ModelTable},
     slot::Slot,
     status::{Counting, add},
     supervisor::Worker,
@@ -151,7 +151,7 @@ impl Scheduler {
             class: job.queue,
             origin: job.origin,
             reusable: prepared.reuse,
-            brief: is_brief(&slot, prepared),
+            expected: expected(&slot, prepared),
             messages: print.messages(),
         };
         let pending = Pending {
@@ -287,14 +287,12 @@ fn preload<'a>(settings: &EngineSettings, catalog: &'a Catalog, budget: u64) -> 
     ids
 }
 
-/// Whether a task is likely to be over before the grace for its chat is.
-fn is_brief(slot: &Slot, prepared: Prepared) -> bool {
-    let Some((expected, tokens)) = slot.card.expectation.as_ref().zip(prepared.tokens) else {
-        return false;
-    };
+/// How long a run with an answer like a title's is likely to take, where the model's speed is known.
+fn expected(slot: &Slot, prepared: Prepared) -> Option<Duration> {
+    let (expected, tokens) = slot.card.expectation.as_ref().zip(prepared.tokens)?;
     let read = f64::from(tokens.saturating_sub(prepared.reuse)) / expected.prefill.max(1.0);
     let said = TASK_ANSWER / expected.decode.max(1.0);
-    read + said <= GRACE.as_secs_f64()
+    Some(Duration::from_secs_f64(read + said))
 }
 
 /// Tokens that the context leaves for the answer; the whole context where the prompt's length is not known.

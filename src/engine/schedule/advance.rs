@@ -42,23 +42,38 @@ impl Schedule {
         let next = self.next(now, |_| true);
         let wanted = next.and_then(|job| Some((job, self.jobs.get(&job)?.model)));
         let Some((next, model)) = wanted.filter(|(_, model)| !self.models.is_loaded(*model)) else {
-            if !self.load_wished() {
-                self.load_missing();
+            if !self.load_beside(now) && !self.load_wished(now) {
+                self.load_missing(now);
             }
             return;
         };
         let busy = self.npu.as_ref().map(|turn| turn.model);
         match self.models.room(model, busy) {
-            Room::Free { domain, unload } => self.load(model, domain, unload, Some(next)),
+            Room::Free { domain, unload } => self.load(model, domain, unload, Some(next), now),
             // The model in its way is running.
             Room::Busy => self.preempt_for(next, now),
         }
     }
 
+    /// Loads the model of the job whose turn it is, while others go before it because theirs is loaded. Only where no
+    /// model has to go for that. Whether it did.
+    fn load_beside(&mut self, now: Time) -> bool {
+        let first = self.first(now);
+        let first = first.and_then(|job| Some((job, self.jobs.get(&job)?.model)));
+        let Some((job, model)) = first.filter(|(_, model)| !self.models.is_loaded(*model)) else {
+            return false;
+        };
+        let Some(domain) = self.models.free_place(model) else {
+            return false;
+        };
+        self.load(model, domain, Vec::new(), Some(job), now);
+        true
+    }
+
     /// Loads a model that is to be there although nobody asks for it.
-    fn load_missing(&mut self) {
+    fn load_missing(&mut self, now: Time) {
         if let Some((model, domain)) = self.models.missing() {
-            self.load(model, domain, Vec::new(), None);
+            self.load(model, domain, Vec::new(), None, now);
         }
     }
 
@@ -68,7 +83,9 @@ impl Schedule {
         domain: Domain,
         unload: Vec<ModelIndex>,
         job: Option<JobId>,
+        now: Time,
     ) {
+        self.load_began = now;
         self.models.load(model, domain, &unload);
         self.actions.push(Action::Load {
             model,
@@ -100,7 +117,7 @@ impl Schedule {
         let Some(next) = next else {
             return;
         };
-        let first = self.order(now).into_iter().find(|job| self.is_ready(*job));
+        let first = self.first(now);
         if first != Some(next)
             && let Some(first) = first.and_then(|first| self.jobs.get_mut(&first))
         {
@@ -149,13 +166,17 @@ impl Schedule {
         }
     }
 
+    /// The job whose turn it is.
+    fn first(&self, now: Time) -> Option<JobId> {
+        self.order(now).into_iter().find(|job| self.is_ready(*job))
+    }
+
     /// The job to run next among those that may run and are `eligible`.
     fn next(&self, now: Time, eligible: impl Fn(&Entry) -> bool) -> Option<JobId> {
-        let ready = self.order(now).into_iter().filter_map(|job| {
-            let entry = self.jobs.get(&job)?;
-            (self.is_ready(job) && eligible(entry)).then_some((job, entry))
-        });
-        let mut ready = ready.peekable();
+        let order = self.order(now).into_iter();
+        let ready = order.filter(|job| self.is_ready(*job));
+        let ready = ready.filter_map(|job| Some((job, self.jobs.get(&job)?)));
+        let mut ready = ready.filter(|(_, entry)| eligible(entry)).peekable();
         let (first, entry) = *ready.peek()?;
         let impatient = entry
             .passed_over
@@ -164,25 +185,56 @@ impl Schedule {
             return Some(first);
         }
         let urgency = entry.urgency(now);
-        let equals = ready.take_while(|(_, other)| other.urgency(now) == urgency);
-        let best = if self.models.is_loaded(entry.model) {
-            equals
-                .filter(|(_, other)| {
-                    other.model == entry.model && other.reusable >= entry.reusable + WORTHWHILE
-                })
-                // The first of the best: `max_by_key` gives the last.
-                .reduce(|best, other| {
-                    if other.1.reusable > best.1.reusable {
-                        other
-                    } else {
-                        best
-                    }
-                })
-        } else {
-            let mut equals = equals;
-            equals.find(|(_, other)| self.models.is_loaded(other.model))
+        let equals: Vec<(JobId, &Entry)> = ready
+            .take_while(|(_, other)| other.urgency(now) == urgency)
+            .collect();
+        let Some(place) = self.cheapest(&equals) else {
+            return Some(first);
         };
-        Some(best.map_or(first, |(job, _)| job))
+        let (overtaken, rest) = equals.split_at(place);
+        let (cheapest, other) = *rest.first()?;
+        let hurried = overtaken
+            .iter()
+            .filter(|(_, entry)| self.cannot_wait_for(other, entry, now))
+            .min_by_key(|(_, entry)| entry.deadline);
+        Some(hurried.map_or(cheapest, |(job, _)| *job))
+    }
+
+    /// The place of the job among equals that uses more of what the NPU holds than the first of them does.
+    fn cheapest(&self, equals: &[(JobId, &Entry)]) -> Option<usize> {
+        let (_, first) = equals.first()?;
+        if !self.models.is_loaded(first.model) {
+            return equals
+                .iter()
+                .position(|(_, other)| self.models.is_loaded(other.model));
+        }
+        let enough = first.reusable + WORTHWHILE;
+        let cheaper = equals
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, other))| other.model == first.model && other.reusable >= enough);
+        // The first of the best: `max_by_key` gives the last.
+        let best = cheaper.rev().max_by_key(|(_, (_, other))| other.reusable)?;
+        Some(best.0)
+    }
+
+    /// Whether a job would miss its deadline if a run of `other` went before it, and not without that.
+    fn cannot_wait_for(&self, other: &Entry, job: &Entry, now: Time) -> bool {
+        let Some(deadline) = job.deadline else {
+            return false;
+        };
+        // Its own time is shorter: a model may just have been loaded for it.
+        if other.deadline.is_some_and(|other| other <= deadline) {
+            return false;
+        }
+        let load = match self.models.is_loaded(job.model) {
+            true => Time::ZERO,
+            false => self.pace.of_load(job.model),
+        };
+        let run = job.expected.unwrap_or(self.pace.of(job.model));
+        let left = deadline.saturating_sub(now);
+        // Where not even the load is over in time, a swap would be for nothing.
+        left > load && left < self.pace.of(other.model) + load + run
     }
 
     /// Whether a job waits and is not held back.

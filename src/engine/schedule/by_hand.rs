@@ -96,14 +96,14 @@ impl Schedule {
     }
 
     /// Loads what a person wants, if there is room. Whether it did.
-    pub(super) fn load_wished(&mut self) -> bool {
+    pub(super) fn load_wished(&mut self, now: Time) -> bool {
         for model in self.models.wished() {
             if let Room::Free { domain, unload } = self.models.room(model, None)
                 && unload
                     .iter()
                     .all(|other| self.jobs_of(*other) == 0 && !self.models.is_pinned(*other))
             {
-                self.load(model, domain, unload, None);
+                self.load(model, domain, unload, None, now);
                 return true;
             }
         }

@@ -16,8 +16,8 @@ pub(in crate::engine) struct Arrival {
     pub(in crate::engine) origin: Origin,
     /// Tokens at the prompt's beginning that the model's KV cache holds.
     pub(in crate::engine) reusable: u32,
-    /// Whether it is likely to be over before [`super::GRACE`] is.
-    pub(in crate::engine) brief: bool,
+    /// How long a run that says little is likely to take, where that is known.
+    pub(in crate::engine) expected: Option<Duration>,
     /// The messages of a conversation as numbers, to know which one it goes on with.
     pub(in crate::engine) messages: Arc<[u64]>,
 }
@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) deadline: Option<Time>,
     pub(super) origin: Origin,
     pub(super) reusable: u32,
-    pub(super) brief: bool,
+    pub(super) expected: Option<Duration>,
     pub(super) messages: Arc<[u64]>,
     /// The last conversation that came from the same place before it.
     pub(super) behind: Arc<[u64]>,
@@ -55,7 +55,7 @@ impl Entry {
             deadline: arrival.deadline,
             origin: arrival.origin,
             reusable: arrival.reusable,
-            brief: arrival.brief,
+            expected: arrival.expected,
             messages: arrival.messages,
             behind: [].into(),
             number,

@@ -8,7 +8,8 @@
 //! - The most urgent job first. Waiting makes a job more urgent ([`order::AGEING`]), so that nothing starves.
 //! - Among equally urgent jobs users take turns. Where a run can use what the NPU holds (a loaded model, a KV cache
 //!   with most of the prompt) and the job whose turn it is cannot, it goes first, until that job has been passed over
-//!   for [`PATIENCE`].
+//!   for [`PATIENCE`]. It goes before no job that would miss its deadline by that: such a one is next. A model that
+//!   has room beside the loaded ones is loaded meanwhile.
 //! - A job that a person waits for takes the NPU from less urgent ones. What has lost it runs again; the second time,
 //!   its fallback is the answer.
 //! - At its deadline a job's fallback is the answer, whether it waits or runs.
@@ -121,6 +122,8 @@ pub(super) struct Schedule {
     fairness: Fairness,
     presence: Presence,
     pace: Pace,
+    /// When the last load began.
+    load_began: Time,
     actions: Vec<Action>,
 }
 
@@ -141,7 +144,8 @@ impl Schedule {
     pub(super) fn new(models: Vec<ModelTable>, limit: usize, budget: u64) -> Self {
         Self {
             limit,
-            pace: Pace::new(models.len()),
+            pace: Pace::new(&models),
+            load_began: Time::ZERO,
             models: Models::new(models, budget),
             jobs: HashMap::new(),
             npu: None,
@@ -268,6 +272,10 @@ impl Schedule {
 
     /// A model is loaded and takes `memory` bytes.
     pub(super) fn loaded(&mut self, model: ModelIndex, memory: u64, now: Time) {
+        if self.models.loading() == Some(model) {
+            let took = now.saturating_sub(self.load_began);
+            self.pace.learn_load(model, took);
+        }
         self.models.loaded(model, memory, now);
         self.advance(now);
     }
@@ -384,7 +392,7 @@ impl Schedule {
     /// Whether a task can begin at once without being in the way of a chat that may follow: it is over soon, and the chat
     /// needs neither its model's place in memory nor what that has in its KV cache.
     fn is_unhindered(&self, task: &Entry) -> bool {
-        task.brief
+        task.expected.is_some_and(|expected| expected <= GRACE)
             && self.npu.is_none()
             && self.models.is_loaded(task.model)
             && !self.models.serves_people(task.model)

@@ -220,7 +220,7 @@ impl Models {
     }
 
     /// The domain in which a model has room without any other being unloaded.
-    fn free_place(&self, model: ModelIndex) -> Option<Domain> {
+    pub(super) fn free_place(&self, model: ModelIndex) -> Option<Domain> {
         match self.room(model, None) {
             Room::Free { domain, unload } if unload.is_empty() => Some(domain),
             Room::Free { .. } | Room::Busy => None,

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod by_hand;
+mod grouping;
 mod simulation;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ fn job(job: JobId, urgency: u8) -> Arrival {
             conversation: Some("chat".into()),
         },
         reusable: 0,
-        brief: false,
+        expected: None,
         messages: [].into(),
     }
 }
@@ -270,7 +271,7 @@ fn a_title_that_costs_its_chat_nothing_begins_at_once() {
     let mut schedule = schedule();
     let title = |number, model| Arrival {
         model,
-        brief: true,
+        expected: Some(GRACE),
         origin: Origin::default(),
         ..job(number, 4)
     };
@@ -418,43 +419,6 @@ fn the_longest_prefix_goes_first_until_patience_ends() {
 }
 
 #[test]
-fn swaps_are_grouped() {
-    let mut schedule = with_budget(GB);
-    schedule.limit = 100;
-    let mut started = Vec::new();
-    for number in 1..=6 {
-        let model = if number % 2 == 1 { BIG } else { SMALL };
-        schedule
-            .arrive(
-                Arrival {
-                    model,
-                    ..job(number, 0)
-                },
-                Time::ZERO,
-            )
-            .unwrap();
-    }
-    let mut loads = 0;
-    while !schedule.is_idle() {
-        for action in did(&mut schedule) {
-            match action {
-                Action::Start(job) => {
-                    started.push(job);
-                    schedule.ended(job, Ended::Completed, seconds(1.0));
-                }
-                Action::Load { model, unload, .. } => {
-                    assert_eq!(unload.len(), 1);
-                    loads += 1;
-                    schedule.loaded(model, GB, seconds(1.0));
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-    assert_eq!((started, loads), (vec![1, 3, 5, 2, 4, 6], 1));
-}
-
-#[test]
 fn a_model_is_loaded_beside_a_run_where_there_is_room_and_after_it_where_there_is_none() {
     let small = |number, urgency| Arrival {
         model: SMALL,
@@ -561,7 +525,7 @@ fn what_is_cancelled_never_runs_and_the_others_move_up() {
 #[test]
 fn places_come_with_the_time_that_runs_have_taken() {
     let mut schedule = schedule();
-    schedule.pace = Pace::new(3);
+    schedule.pace = Pace::new(&[ModelTable::default(); 3]);
     schedule.arrive(job(1, 0), Time::ZERO).unwrap();
     schedule.ended(1, Ended::Completed, seconds(4.0));
     for number in 2..=4 {

@@ -250,7 +250,7 @@ impl<'a> Engine<'a> {
                         conversation: client.conversation.map(place),
                     },
                     reusable: client.reusable,
-                    brief: index % 2 == 0,
+                    expected: (index % 2 == 0).then_some(GRACE),
                     messages: [].into(),
                 };
                 self.arrived.insert(job, now);
