@@ -25,7 +25,7 @@ use super::{
 use crate::{
     engine::{
         Engine, EngineSettings, TurnReport,
-        settings::{Library, PromptCacheSettings},
+        settings::{Library, Profiles, PromptCacheSettings},
     },
     gateway::{BoundAddress, Gateway, Listener, LocalEngine, Upstreams},
     policy::live::Live,
@@ -95,9 +95,20 @@ impl System {
         ] {
             env.push((name.to_owned(), value));
         }
+        let origin = match rules {
+            Rules::Configured => setup.policy.clone(),
+            Rules::Naive => baseline::policy(board.path(), setup.policy.platform)
+                .map_err(BenchError::Gateway)?,
+        };
+        let policy = Live::start(origin).map_err(|source| BenchError::Policy {
+            system: name.to_owned(),
+            source,
+        })?;
+        let policy = Arc::new(policy);
         let engine = Engine::start(
             EngineSettings {
                 library: Library::Sim,
+                profiles: Some(Profiles::in_force(Arc::clone(&policy))),
                 worker_env: env,
                 turns: Some(report),
                 // Files of simulated models have no place among real ones.
@@ -118,18 +129,10 @@ impl System {
             },
             Handle::current(),
         )?;
-        let (origin, local): (_, Arc<dyn LocalEngine>) = match rules {
-            Rules::Configured => (setup.policy.clone(), Arc::new(engine.clone())),
-            Rules::Naive => (
-                baseline::policy(board.path(), setup.policy.platform)
-                    .map_err(BenchError::Gateway)?,
-                Arc::new(InOrder::new(engine.clone())),
-            ),
+        let local: Arc<dyn LocalEngine> = match rules {
+            Rules::Configured => Arc::new(engine.clone()),
+            Rules::Naive => Arc::new(InOrder::new(engine.clone())),
         };
-        let policy = Live::start(origin).map_err(|source| BenchError::Policy {
-            system: name.to_owned(),
-            source,
-        })?;
         let listener = Listener::tcp((Ipv4Addr::LOCALHOST, 0).into()).await;
         let listener = listener.map_err(BenchError::Gateway)?;
         let address = match listener.address() {
@@ -144,7 +147,7 @@ impl System {
             setup.gateway.clone(),
             local,
             upstreams,
-            Arc::new(policy),
+            policy,
             Arc::new(Metrics::new(Board::default())),
         );
         let stop = CancellationToken::new();

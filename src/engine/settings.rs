@@ -5,7 +5,10 @@ use std::{ffi::OsString, fmt, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
 use super::{ModelCard, TurnReport};
-use crate::chat;
+use crate::{
+    chat,
+    policy::{ModelFact, live::Live},
+};
 
 /// How the engine runs. [`Default`] holds the documented defaults.
 #[derive(Debug, Clone)]
@@ -69,6 +72,12 @@ impl Profiles {
     /// `profile` gives the values that most of a model's requests are to have.
     pub fn new(profile: impl Fn(&ModelCard) -> chat::Sampling + Send + Sync + 'static) -> Self {
         Self(Arc::new(profile))
+    }
+
+    /// The profiles of chats in the policy in force.
+    #[must_use]
+    pub fn in_force(policy: Arc<Live>) -> Self {
+        Self::new(move |card| policy.set().chat_sampling(&ModelFact::from(card)))
     }
 
     pub(super) fn of(&self, card: &ModelCard) -> chat::Sampling {

@@ -24,7 +24,7 @@ use crate::{
     config::{Address, Config, Loaded},
     console::{self, Admin, Sessions},
     doctor,
-    engine::{Engine, EngineSettings},
+    engine::{Engine, EngineSettings, settings::Profiles},
     gateway::{self, BoundAddress, Gateway, GatewaySettings, Listener, Upstreams},
     policy::live::{Live, LoadError},
     promptlog::PromptLog,
@@ -52,7 +52,7 @@ pub(super) fn run(configuration: &Configuration) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::because(code::SOFTWARE, "cannot start the threads", &error))?;
     let policy = Arc::new(start_policy(&config)?);
     let engine_settings = EngineSettings {
-        profiles: Some(settings::profiles(Arc::clone(&policy))),
+        profiles: Some(Profiles::in_force(Arc::clone(&policy))),
         ..settings::engine(&config.engine)
     };
     let engine = Engine::start(engine_settings, runtime.handle().clone())

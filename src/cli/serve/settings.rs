@@ -1,18 +1,13 @@
 //! From the configuration to what each room can be told.
 
-use std::sync::Arc;
-
 use crate::{
     config::{self, Abi, Budget, Config, Library},
     engine::{
         EngineSettings,
-        settings::{self as engine, AbiOverride, MemoryBudget, Profiles, PromptCacheSettings},
+        settings::{self as engine, AbiOverride, MemoryBudget, PromptCacheSettings},
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
-    policy::{
-        ModelFact, Platform,
-        live::{Live, Origin},
-    },
+    policy::{Platform, live::Origin},
     promptlog,
     telemetry::traces::TraceSettings,
     wire::openai::ThinkSwitch,
@@ -58,11 +53,6 @@ pub(in crate::cli) fn policy(policy: &config::Policy, chip: Option<&str>) -> Ori
         policies: policy.policies.clone(),
         platform: Platform::of_chip(chip),
     }
-}
-
-/// The profiles of chats in the policy in force.
-pub(super) fn profiles(policy: Arc<Live>) -> Profiles {
-    Profiles::new(move |card| policy.set().chat_sampling(&ModelFact::from(card)))
 }
 
 pub(in crate::cli) fn gateway(config: &Config) -> GatewaySettings {
