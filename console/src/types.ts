@@ -209,6 +209,8 @@ export interface Logged {
   finish: string | null;
   error: string | null;
   usage: { prompt: number; cached: number; completion: number; reasoning: number } | null;
+  /** Why much of the prompt was not found in the KV cache. */
+  miss: string | null;
   timings: { queued_ms: number | null; first_token_ms: number | null; total_ms: number; tokens_per_second: number | null };
   kept: "full" | "redacted" | "off" | "opted_out" | "dropped" | "unread";
 }

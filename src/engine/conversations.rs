@@ -50,7 +50,7 @@ impl Miss {
         Self::Evicted,
     ];
 
-    /// The name in metrics and log lines.
+    /// The name in metrics, log lines and records.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,6 +61,26 @@ impl Miss {
             Self::Rewritten => "rewritten",
             Self::Intruded => "intruded",
             Self::Evicted => "evicted",
+        }
+    }
+
+    /// The one of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|miss| miss.as_str() == name)
+    }
+
+    /// Why the rest of the prompt was read, for people.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::NewChat => "the conversation was not known",
+            Self::Task => "a task stands for itself",
+            Self::SystemChanged => "the system message or the tools have changed",
+            Self::Trimmed => "the oldest messages were left out",
+            Self::Rewritten => "earlier messages have changed",
+            Self::Intruded => "the model had run something else in between",
+            Self::Evicted => "the model had been unloaded in between",
         }
     }
 }

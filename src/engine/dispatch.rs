@@ -102,7 +102,7 @@ fn obey(
 
 impl Scheduler {
     /// Runs a job, and tells the schedule and the client how it ended.
-    async fn run(&self, pending: &Pending, stop: &CancellationToken) {
+    async fn run(self: &Arc<Self>, pending: &Arc<Pending>, stop: &CancellationToken) {
         let turn = AssertUnwindSafe(self.turn(pending, stop))
             .catch_unwind()
             .await;

@@ -119,6 +119,8 @@ pub enum Progress {
     Reading {
         /// Tokens of the prompt that need no computing.
         cached: u32,
+        /// Why much of it has to be read anew; `None` where it was found in the KV cache as far as possible.
+        miss: Option<Miss>,
     },
     /// One piece of the answer: whole characters, one or more tokens.
     Piece {
@@ -157,8 +159,6 @@ pub struct Completion {
     pub prefill: Duration,
     /// Time the runtime spent on the answer.
     pub decode: Duration,
-    /// Why much of the prompt had to be read anew; `None` where it was found in the KV cache as far as possible.
-    pub miss: Option<Miss>,
 }
 
 /// One turn of a job at the NPU. A job that is stopped for a more urgent one has several.

@@ -129,7 +129,6 @@ impl Before {
             },
             prefill: self.prefill + time(finished.prefill_ms),
             decode: self.decode + time(finished.decode_ms),
-            miss: self.miss,
         })
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Completion, EngineError, Miss, Started, TurnReport, Withdrawal,
+    Completion, EngineError, Miss, Progress, Started, TurnReport, Withdrawal,
     conversations::Reading,
     pending::{Pending, time},
     protocol::{End, Finished, Prepared},
@@ -40,7 +40,11 @@ pub(super) enum Turn {
 
 impl Scheduler {
     /// Gives the NPU to a job whose model is loaded.
-    pub(super) async fn turn(&self, pending: &Pending, stop: &CancellationToken) -> Turn {
+    pub(super) async fn turn(
+        self: &Arc<Self>,
+        pending: &Arc<Pending>,
+        stop: &CancellationToken,
+    ) -> Turn {
         match self.try_turn(pending, stop).await {
             Ok(turn) => turn,
             Err(error) => Turn::Failed(error),
@@ -48,8 +52,8 @@ impl Scheduler {
     }
 
     async fn try_turn(
-        &self,
-        pending: &Pending,
+        self: &Arc<Self>,
+        pending: &Arc<Pending>,
         stop: &CancellationToken,
     ) -> Result<Turn, EngineError> {
         let slot = &pending.slot;
@@ -70,11 +74,7 @@ impl Scheduler {
         self.count(pending, &finished);
         self.report(pending, &finished, began);
         self.queue.reusable(&finished.reusable);
-        let missed = self.missed(pending, &worker, &finished);
         let mut state = pending.state();
-        if missed.is_some() {
-            state.before.miss = missed;
-        }
         match state.before.completion(&finished) {
             Some(completion) => Ok(Turn::Completed(completion)),
             // Without ids nothing can go on, and the client has text already.
@@ -97,8 +97,8 @@ impl Scheduler {
 
     /// Runs a prepared prompt until it ends or is stopped.
     async fn execute(
-        &self,
-        pending: &Pending,
+        self: &Arc<Self>,
+        pending: &Arc<Pending>,
         stop: &CancellationToken,
         worker: &Worker,
         placement: &Placement,
@@ -124,12 +124,22 @@ impl Scheduler {
         let limit = pending
             .max_tokens
             .map_or(room, |limit| limit.saturating_sub(answered).clamp(1, room));
+        // The worker's task keeps it, and must not keep the worker.
+        let (scheduler, reader) = (Arc::downgrade(self), Arc::downgrade(pending));
+        let (pid, prompt) = (worker.pid(), prepared.tokens.unwrap_or(0));
+        let reading = Box::new(move |cached| {
+            let known = scheduler.upgrade().zip(reader.upgrade());
+            let miss = known
+                .and_then(|(scheduler, reader)| scheduler.missed(&reader, pid, prompt, cached));
+            Progress::Reading { cached, miss }
+        });
         let (done, mut outcome) = oneshot::channel();
         worker.run(RunCommand {
             job: pending.job,
             max_tokens: limit,
             sampling,
             first_token: prefill_timeout(slot, prepared),
+            reading: Some(reading),
             progress: pending.news.sender(),
             done,
         });
@@ -164,16 +174,23 @@ impl Scheduler {
         }
     }
 
-    /// Why the job's first run has not found more of its prompt in the KV cache.
-    fn missed(&self, pending: &Pending, worker: &Worker, finished: &Finished) -> Option<Miss> {
-        if pending.state().before.tokens() > 0 {
-            return None;
+    /// Why the job's first run does not find more of its prompt in the KV cache.
+    fn missed(
+        &self,
+        pending: &Pending,
+        worker: Option<u32>,
+        prompt: u32,
+        cached: u32,
+    ) -> Option<Miss> {
+        let mut state = pending.state();
+        if state.before.tokens() > 0 {
+            return state.before.miss;
         }
         let reading = Reading {
             model: pending.slot.first,
-            worker: worker.pid(),
-            prompt: finished.prompt,
-            cached: finished.cached,
+            worker,
+            prompt,
+            cached,
         };
         let mut conversations = self
             .conversations
@@ -181,7 +198,8 @@ impl Scheduler {
             .unwrap_or_else(PoisonError::into_inner);
         let missed = conversations.read(pending.print.clone(), reading)?;
         self.counting.missed(missed);
-        Some(missed.why)
+        state.before.miss = Some(missed.why);
+        state.before.miss
     }
 
     fn count(&self, pending: &Pending, finished: &Finished) {

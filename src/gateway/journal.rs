@@ -11,6 +11,7 @@ use pingora_http::ResponseHeader;
 use super::{decide::Decided, in_force::Settled, local::Sharing};
 use crate::{
     chat::{self, Event, FinishReason, Sampling, Usage},
+    engine::Miss,
     excerpt,
     policy::{Redaction, Stage, Step, StepOutcome},
     promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
@@ -59,6 +60,7 @@ pub(super) struct Ended<'a> {
     pub(super) settled: Option<&'a Settled>,
     pub(super) sampling: Option<Sampling>,
     pub(super) usage: Option<Usage>,
+    pub(super) miss: Option<Miss>,
     pub(super) queued: Option<Duration>,
     pub(super) first_token: Option<Duration>,
     pub(super) total: Duration,
@@ -229,6 +231,7 @@ impl Journal {
                 finish: ended.finish.map(|reason| reason.as_str().into()),
                 error: ended.error,
                 usage: ended.usage,
+                miss: ended.miss,
                 timings: Timings {
                     queued: ended.queued,
                     first_token: ended.first_token,

@@ -207,6 +207,7 @@ pub(super) fn finished(
             settled: record.settled.as_ref(),
             sampling: record.sampling,
             usage: record.usage,
+            miss: record.miss,
             queued: record.queued,
             first_token,
             total: duration,

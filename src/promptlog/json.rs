@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat};
 use serde_json::{Map, Value, json};
 
 use super::{Content, Record, Summary, Timings};
-use crate::wire::openai::chat_json;
+use crate::{engine::Miss, wire::openai::chat_json};
 
 impl Summary {
     /// The record without its content.
@@ -78,6 +78,7 @@ fn metadata(id: i64, record: &Record) -> Map<String, Value> {
         "finish": record.finish,
         "error": record.error,
         "usage": record.usage,
+        "miss": record.miss.map(Miss::as_str),
         "timings": {
             "queued_ms": queued.map(millis),
             "first_token_ms": first_token.map(millis),

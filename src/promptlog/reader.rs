@@ -7,7 +7,7 @@ use super::{
     query::{Bound, Query},
     store::{self, COLUMNS, Detail, NOTHING, Numbers, Place, Resolver, Source, StoreError},
 };
-use crate::config::LogStore;
+use crate::{config::LogStore, engine::Miss};
 
 /// Reads the log. Every call sees what had been written when it began.
 pub struct Reader {
@@ -345,6 +345,7 @@ impl Reader {
             asked: std::mem::take(&mut detail.asked),
             provider: std::mem::take(&mut detail.provider),
             error: detail.error.take(),
+            miss: detail.miss.take().and_then(|name| Miss::named(&name)),
             ..self.numbers(row)?
         };
         Ok((record, detail))

@@ -4,6 +4,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use crate::{
     chat::{self, Sampling, Usage, answer::Answer},
+    engine::Miss,
     policy::Trace,
 };
 
@@ -47,6 +48,8 @@ pub struct Record {
     pub error: Option<String>,
     /// Tokens, where they were counted.
     pub usage: Option<Usage>,
+    /// Why much of the prompt was not found in the engine's KV cache.
+    pub miss: Option<Miss>,
     /// Where the time went.
     pub timings: Timings,
     /// How much of the content is here, and why.

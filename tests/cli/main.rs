@@ -11,6 +11,7 @@ mod bench;
 mod console;
 mod dashboard;
 mod explain;
+mod kv_cache;
 mod log;
 mod log_server;
 mod open_webui;

@@ -9,8 +9,8 @@ use std::{
 use rkgate::{
     chat::{Content, Message, Request, Role, Sampling},
     engine::{
-        Completion, Engine, EngineError, EngineSettings, Job, Origin, Progress, Prompt, QueueClass,
-        Run, Started,
+        Completion, Engine, EngineError, EngineSettings, Job, Miss, Origin, Progress, Prompt,
+        QueueClass, Run, Started,
         settings::{AbiOverride, Library, MemoryBudget},
     },
 };
@@ -129,6 +129,8 @@ pub(crate) struct Outcome {
     pub(crate) started: Option<Started>,
     /// Tokens that the KV cache was said to hold when the run began.
     pub(crate) held: Option<u32>,
+    /// Why it held no more.
+    pub(crate) miss: Option<Miss>,
     pub(crate) text: String,
     pub(crate) piece_tokens: u32,
     pub(crate) vector: Option<Vec<f32>>,
@@ -165,7 +167,10 @@ pub(crate) async fn follow(mut run: Run) -> Outcome {
             Progress::Queued { ahead, .. } => outcome.places.push(ahead),
             Progress::Loading => outcome.loading += 1,
             Progress::Started(started) => outcome.started = Some(started),
-            Progress::Reading { cached } => outcome.held = Some(cached),
+            Progress::Reading { cached, miss } => {
+                outcome.held = Some(cached);
+                outcome.miss = miss;
+            }
             Progress::Piece { text, tokens } => {
                 outcome.text.push_str(&text);
                 outcome.piece_tokens += tokens;

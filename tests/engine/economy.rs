@@ -106,7 +106,7 @@ async fn each_miss_is_counted_with_its_reason() {
         .completion();
     assert_eq!(missed(&engine, Miss::Task), (1, 0));
     let second = run(&engine, chat(MODEL, &[question, &first.text, "More."])).await;
-    assert_eq!(second.completion().miss, Some(Miss::Intruded));
+    assert_eq!(second.miss, Some(Miss::Intruded));
     let (prompts, tokens) = missed(&engine, Miss::Intruded);
     let prompt = u64::from(first.completion().usage.prompt);
     assert!(prompts == 1 && tokens > 0 && tokens <= prompt, "{tokens}");
@@ -114,12 +114,12 @@ async fn each_miss_is_counted_with_its_reason() {
     run(&engine, chat(OTHER, &["Hello"])).await.completion();
     let turns = [question, &first.text, "More.", &second.text, "And now?"];
     let third = follow(engine.submit(chat(MODEL, &turns)).await.unwrap()).await;
-    assert_eq!(third.completion().miss, Some(Miss::Evicted));
+    assert_eq!(third.miss, Some(Miss::Evicted));
     let turns = [
         "Other words, long enough to be worth a look, I would say.",
         &first.text,
         "More.",
     ];
     let edited = run(&engine, chat(MODEL, &turns)).await;
-    assert_eq!(edited.completion().miss, Some(Miss::NewChat));
+    assert_eq!(edited.miss, Some(Miss::NewChat));
 }

@@ -127,7 +127,7 @@ async fn with_one_instance_or_room_for_one_they_drive_each_other_out() {
         for person in &mut people {
             let outcome = run(&engine, person.job()).await;
             let completion = outcome.completion();
-            assert_eq!(completion.miss, Some(Miss::Intruded));
+            assert_eq!(outcome.miss, Some(Miss::Intruded));
             assert!(completion.usage.cached < person.held / 2);
         }
         assert_eq!(engine.status().counters.loads, 1);

@@ -67,7 +67,6 @@ async fn give(run: &RunningJob, vector: &[f32]) {
         usage: Usage::default(),
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
-        miss: None,
     }))
     .await;
 }

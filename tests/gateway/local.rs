@@ -69,7 +69,6 @@ fn done(finish: FinishReason) -> Progress {
         usage,
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
-        miss: None,
     })
 }
 
@@ -181,7 +180,11 @@ async fn a_stop_string_ends_the_run_and_counts_what_was_used() {
         .post(CHAT, &[], chat(false, r#","stop":["END"]"#))
         .await;
     let run = jobs.next().await.accept();
-    run.send(Progress::Reading { cached: 7 }).await;
+    run.send(Progress::Reading {
+        cached: 7,
+        miss: None,
+    })
+    .await;
     run.piece("one E").await;
     run.piece("ND two").await;
     run.cancelled().await;
@@ -451,7 +454,10 @@ fn copy(step: &Progress) -> Progress {
         },
         Progress::Loading => Progress::Loading,
         Progress::Started(started) => Progress::Started(*started),
-        Progress::Reading { cached } => Progress::Reading { cached: *cached },
+        Progress::Reading { cached, miss } => Progress::Reading {
+            cached: *cached,
+            miss: *miss,
+        },
         Progress::Piece { text, tokens } => Progress::Piece {
             text: text.clone(),
             tokens: *tokens,

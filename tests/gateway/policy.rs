@@ -67,7 +67,6 @@ fn done() -> Progress {
         usage: Usage::default(),
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
-        miss: None,
     })
 }
 

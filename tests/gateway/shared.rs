@@ -71,7 +71,6 @@ async fn end(run: &Run) {
         },
         prefill: Duration::ZERO,
         decode: Duration::ZERO,
-        miss: None,
     }))
     .await;
 }

@@ -88,6 +88,24 @@ function Request({ request }: { request: LoggedRequest }) {
   );
 }
 
+/** Why the rest of a prompt was read. */
+const MISSES: Record<string, string> = {
+  new_chat: "the conversation was not known",
+  task: "a task stands for itself",
+  system_changed: "the system message or the tools have changed",
+  trimmed: "the oldest messages were left out",
+  rewritten: "earlier messages have changed",
+  intruded: "the model had run something else in between",
+  evicted: "the model had been unloaded in between",
+};
+
+function found({ usage, miss }: LoggedRequest): string | null {
+  if (!usage || !miss) {
+    return null;
+  }
+  return `${count(usage.cached)} of ${count(usage.prompt)} tokens reused; the rest was read because ${MISSES[miss] ?? miss}`;
+}
+
 /** Who answers, where it is no upstream. */
 const ANSWERERS: Record<string, string> = { rkllm: "the NPU", rkgate: "a rule, without a model" };
 
@@ -137,6 +155,7 @@ function Facts({ request }: { request: LoggedRequest }) {
     ["Came", <time dateTime={request.time}>{time(Date.parse(request.time))}</time>],
     ["End", error ? null : <Untrusted text={ending(request)} />],
     ["Prompt", usage && `${count(usage.prompt)} tokens, ${percent(usage.cached, usage.prompt)} reused`],
+    ["KV cache", found(request)],
     ["Answer", usage && `${count(usage.completion)} tokens${usage.reasoning > 0 ? `, ${count(usage.reasoning)} of them thinking` : ""}`],
     ["Speed", timings.tokens_per_second !== null && speed(timings.tokens_per_second)],
     ["Labels", request.labels.length > 0 && request.labels.join(", ")],

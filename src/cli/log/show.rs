@@ -137,6 +137,7 @@ impl<W: Write> Page<'_, W> {
             ("finish", record.finish.as_deref().map(str::to_owned)),
             ("error", record.error.clone()),
             ("tokens", tokens),
+            ("KV cache", found(record)),
             ("queued", record.timings.queued.map(millis)),
             ("first token", record.timings.first_token.map(millis)),
             ("total", Some(millis(record.timings.total))),
@@ -191,6 +192,15 @@ impl<W: Write> Page<'_, W> {
         }
         Ok(())
     }
+}
+
+/// What of the prompt the KV cache held, where it might have held more.
+fn found(record: &Record) -> Option<String> {
+    let (usage, miss) = record.usage.zip(record.miss)?;
+    let (cached, prompt, why) = (usage.cached, usage.prompt, miss.why());
+    Some(format!(
+        "{cached} of {prompt} tokens reused; the rest was read because {why}"
+    ))
 }
 
 /// The values that were really used.

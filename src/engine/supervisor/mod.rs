@@ -77,6 +77,9 @@ enum Command {
     },
 }
 
+/// Told how many tokens of the prompt the KV cache holds; gives what the client is told.
+pub(super) type OnReading = Box<dyn FnOnce(u32) -> Progress + Send>;
+
 /// A run to be started.
 pub(super) struct RunCommand {
     pub(super) job: JobId,
@@ -84,6 +87,8 @@ pub(super) struct RunCommand {
     pub(super) sampling: Values,
     /// Longest time to the first token.
     pub(super) first_token: Duration,
+    /// Taken when the run begins to read.
+    pub(super) reading: Option<OnReading>,
     pub(super) progress: mpsc::Sender<Progress>,
     pub(super) done: oneshot::Sender<Result<Finished, EngineError>>,
 }

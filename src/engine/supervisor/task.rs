@@ -210,7 +210,9 @@ impl Task {
             } => {
                 if let Some(running) = self.running_job(job) {
                     running.writing = Duration::from_secs(writes / SLOWEST_WRITE);
-                    running.tell(Progress::Reading { cached });
+                    if let Some(reading) = running.command.reading.take() {
+                        running.tell(reading(cached));
+                    }
                 }
             }
             FromWorker::Token { job, text, tokens } => {

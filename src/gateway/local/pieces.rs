@@ -93,8 +93,9 @@ impl Pieces {
                 record.sampling = Some(started.sampling);
                 Ok(News::Started(started.queued))
             }
-            Some(Progress::Reading { cached }) => {
+            Some(Progress::Reading { cached, miss }) => {
                 self.cached = cached;
+                record.miss = miss.filter(|_| !self.is_shared);
                 Ok(News::Text)
             }
             Some(Progress::Piece { text, tokens }) => {
@@ -118,7 +119,6 @@ impl Pieces {
                 span.record("prefill_ms", millis(completion.prefill));
                 span.record("decode_ms", millis(completion.decode));
                 record.prefill = Some(completion.prefill);
-                record.miss = completion.miss;
                 let usage = Usage {
                     reasoning: self.assembler.reasoning_tokens(),
                     ..completion.usage

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use crate::promptlog::{Record, json};
+use crate::{
+    engine::Miss,
+    promptlog::{Record, json},
+};
 
 /// The names of the columns.
 pub(super) fn header() -> String {
     "id,time,request_id,conversation,client,user,class,labels,asked,model,provider,profile,policy,status,finish,error,\
      prompt_tokens,cached_tokens,completion_tokens,reasoning_tokens,queued_ms,first_token_ms,total_ms,\
-     tokens_per_second,kept,instance"
+     tokens_per_second,kept,instance,miss"
         .to_owned()
 }
 
@@ -52,6 +55,7 @@ pub(super) fn line(id: i64, record: &Record) -> String {
         speed.map(|speed| format!("{speed:.2}")).unwrap_or_default(),
         record.kept.as_str().to_owned(),
         field(record.instance.as_deref().unwrap_or_default()),
+        record.miss.map_or("", Miss::as_str).to_owned(),
     ];
     values.join(",")
 }

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use super::Format;
 use crate::{
     chat::{Role, ToolCall},
+    engine::Miss,
     promptlog::{
         Record,
         tests::{NOW, chat, message},
@@ -102,12 +103,13 @@ fn a_table_keeps_its_columns_whatever_a_value_holds() {
     let record = Record {
         asked: "a \"model\", or two\nlines".to_owned(),
         instance: Some("north".to_owned()),
+        miss: Some(Miss::SystemChanged),
         user: Some("=HYPERLINK(\"http://example.org\")".to_owned()),
         ..chat(NOW, "hello", "hi")
     };
     let columns = Format::Csv.header().unwrap().split(',').count();
     let line = Format::Csv.line(7, &record).unwrap();
-    assert!(line.ends_with(",north"), "{line}");
+    assert!(line.ends_with(",north,system_changed"), "{line}");
     let quoted = line.split('"').step_by(2).collect::<String>();
     assert_eq!(quoted.matches(',').count() + 1, columns);
     assert!(line.contains(r#""a ""model"", or two"#), "{line}");

@@ -39,6 +39,9 @@ pub(in crate::promptlog) struct Detail {
     pub(in crate::promptlog) provider: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::promptlog) error: Option<String>,
+    /// The name of the record's miss; later versions may know more of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::promptlog) miss: Option<Cow<'static, str>>,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(in crate::promptlog) preview: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,7 @@ impl Detail {
             asked: record.asked.clone(),
             provider: record.provider.clone(),
             error: record.error.clone(),
+            miss: record.miss.map(|miss| miss.as_str().into()),
             preview: record.content.as_ref().map(preview).unwrap_or_default(),
             content,
             texts,

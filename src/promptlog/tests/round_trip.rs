@@ -11,6 +11,7 @@ use crate::{
         Content as Said, Message, Part, Request, Role, Sampling, Tool, ToolCall, Usage,
         answer::Answer,
     },
+    engine::Miss,
     policy::{Stage, Step, StepOutcome, Trace},
     promptlog::{Content, Filter, Kept, Record, Timings},
 };
@@ -173,6 +174,7 @@ fn record() -> impl Strategy<Value = Record> {
                 completion: 2,
                 reasoning: 3,
             }),
+            miss: Miss::ALL.get(usize::from(status % 8)).copied(),
             timings: Timings {
                 queued: None,
                 first_token: Some(Duration::from_micros(micros)),
