@@ -137,6 +137,8 @@ pub(super) enum FromWorker {
         /// Bytes that the runtime is to write after the last token.
         writes: u64,
     },
+    /// The runtime cannot go on as it is: the model is loaded again for the run under way.
+    Reloading,
     /// A piece of the answer.
     Token {
         job: JobId,
@@ -199,6 +201,8 @@ pub(super) struct Finished {
     pub(super) completion: u32,
     pub(super) prefill_ms: f32,
     pub(super) decode_ms: f32,
+    /// How many times the model was loaded again for it.
+    pub(super) reloads: u32,
     /// Ids of an answer that the gateway stopped, as far as its text has left; with them it can go on.
     pub(super) answer: Vec<u32>,
     /// How much of each prompt that stands ready the KV cache holds now.

@@ -204,6 +204,7 @@ impl Scheduler {
 
     fn count(&self, pending: &Pending, finished: &Finished) {
         let counting = &self.counting;
+        add(&counting.loads, finished.reloads.into());
         add(&counting.prompt_tokens, finished.prompt.into());
         add(&counting.cached_tokens, finished.cached.into());
         add(&counting.loaded_tokens, finished.loaded.into());

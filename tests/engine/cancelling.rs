@@ -1,8 +1,11 @@
 //! A client that goes away, in each phase.
 
-use rkgate::engine::{Progress, settings::AbiOverride};
+use std::time::Duration;
 
-use crate::bench::{Bench, chat, first_piece, follow, run, until};
+use rkgate::engine::{Progress, settings::AbiOverride};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::bench::{Bench, PATIENCE, chat, first_piece, follow, run, until};
 
 const MODEL: &str = "qwen3-1.7b";
 
@@ -75,11 +78,88 @@ async fn a_running_job_is_stopped_and_the_model_stays_usable() {
 }
 
 #[tokio::test]
+async fn a_runtime_that_refuses_to_run_after_an_abort_is_loaded_again_once() {
+    for abi in [
+        AbiOverride::V1_2_0,
+        AbiOverride::V1_2_1,
+        AbiOverride::V1_3_0,
+    ] {
+        let bench = Bench::new().speed("5").abi(abi).fault("abort_poisons=all");
+        let engine = bench.start();
+        // It ends by itself: with a limit, a runtime that knows of none is aborted.
+        let question = chat(MODEL, &["Hello"]);
+        let whole = run(&engine, question.clone()).await;
+        for aborts in 1..=2 {
+            let mut left = engine
+                .submit(chat(MODEL, &["Tell me a very long story."]))
+                .await
+                .unwrap();
+            first_piece(&mut left).await;
+            drop(left);
+            let next = run(&engine, question.clone()).await;
+            assert_eq!(next.text, whole.text, "{abi:?}");
+            assert_eq!(next.completion().usage.cached, 0, "it was loaded again");
+            run(&engine, question.clone()).await.completion();
+            let counters = engine.status().counters;
+            assert_eq!(
+                (counters.loads, counters.failed),
+                (1 + aborts, 0),
+                "{abi:?}"
+            );
+            assert_eq!(counters.workers_lost, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_while_a_long_prompt_is_read_costs_the_next_one_that_and_no_more() {
+    // At the speed of a board, where this prompt is read for more than a second.
+    let (turns, mut reports) = mpsc::unbounded_channel();
+    let bench = Bench::new()
+        .speed("1")
+        .with(|settings| settings.turns = Some(turns));
+    let engine = bench.start();
+    let mut question = chat("qwen3-0.6b", &["Hello"]);
+    question.max_tokens = Some(2);
+    run(&engine, question.clone()).await.completion();
+    let long = "And what do you make of this, then? ".repeat(100);
+    let mut left = engine.submit(chat("qwen3-0.6b", &[&long])).await.unwrap();
+    loop {
+        match timeout(PATIENCE, left.progress.recv()).await.unwrap() {
+            Some(Progress::Reading { .. }) => break,
+            Some(_) => {}
+            None => panic!("it was not read"),
+        }
+    }
+    let tokens = left.prompt_tokens;
+    drop(left);
+    run(&engine, question).await.completion();
+    let mut turn = || reports.try_recv().unwrap();
+    let (_, aborted, next) = (turn(), turn(), turn());
+    assert!(aborted.stopped && aborted.prompt == tokens);
+    assert_eq!(aborted.completion, 0, "nothing is written for nobody");
+    let read = aborted.ended - aborted.began;
+    assert!(read > Duration::from_millis(700), "{read:?}");
+    assert!(read < aborted.prefill + Duration::from_secs(1), "{read:?}");
+    let idle = next.began - aborted.ended;
+    assert!(idle < Duration::from_secs(1), "{idle:?}");
+    let counters = engine.status().counters;
+    assert_eq!(
+        (
+            counters.cancelled,
+            counters.completed,
+            counters.mispredicted
+        ),
+        (1, 2, 0)
+    );
+}
+
+#[tokio::test]
 async fn a_submission_that_is_given_up_leaves_nothing_behind() {
     let bench = Bench::new();
     let engine = bench.start();
     let submission = engine.submit(chat(MODEL, &["One"]));
-    let given_up = tokio::time::timeout(std::time::Duration::from_millis(1), submission).await;
+    let given_up = timeout(Duration::from_millis(1), submission).await;
     drop(given_up);
     run(&engine, chat(MODEL, &["Two"])).await.completion();
     until("the end of both jobs", || {

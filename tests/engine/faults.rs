@@ -2,6 +2,7 @@
 
 use std::{process::Command, time::Duration};
 
+use futures::future::join_all;
 use rkgate::engine::{
     Engine, EngineError,
     settings::{AbiOverride, Library},
@@ -41,6 +42,53 @@ async fn a_killed_worker_costs_one_job() {
     next.completion();
     assert_eq!(next.loading, 1);
     assert_eq!(engine.status().counters.workers_lost, 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_before_a_full_queue_costs_none_of_those_that_wait() {
+    const PLACES: usize = 3;
+    let bench = Bench::new()
+        .speed("5")
+        .with(|settings| settings.queue_limit = PLACES);
+    let engine = bench.start();
+    let mut cut = engine
+        .submit(chat(MODEL, &["Tell me a long story."]))
+        .await
+        .unwrap();
+    first_piece(&mut cut).await;
+    let mut waiting = Vec::new();
+    for question in ["One?", "Two?", "Three?"] {
+        let mut job = chat(MODEL, &[question]);
+        job.max_tokens = Some(4);
+        waiting.push(engine.submit(job).await.unwrap());
+    }
+    let refused = engine.submit(chat(MODEL, &["Four?"])).await.unwrap_err();
+    assert!(
+        matches!(refused, EngineError::QueueFull { .. }),
+        "{refused}"
+    );
+    let pid = engine.status().workers[0].pid.unwrap().to_string();
+    let kill = Command::new("kill").args(["-9", &pid]).status().unwrap();
+    assert!(kill.success());
+    let answers = join_all(waiting.into_iter().map(follow));
+    let (cut, answers) = tokio::join!(follow(cut), answers);
+    assert!(
+        matches!(cut.error(), EngineError::Worker { what, .. } if what.contains("signal 9")),
+        "{cut:?}"
+    );
+    for answer in &answers {
+        assert_eq!(answer.completion().usage.completion, 4);
+    }
+    let loads: usize = answers.iter().map(|answer| answer.loading).sum();
+    assert_eq!(loads, 1, "of the first who waited");
+    let status = engine.status();
+    let counters = status.counters;
+    assert_eq!(
+        (status.queued, counters.completed, counters.failed),
+        (0, PLACES as u64, 1)
+    );
+    assert_eq!((counters.workers_lost, counters.loads), (1, 2));
+    assert_eq!(status.workers.len(), 1);
 }
 
 #[tokio::test]

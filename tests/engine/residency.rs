@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use futures::future::join_all;
 use rkgate::engine::{
     Engine, EngineError,
     settings::{AbiOverride, MemoryBudget},
@@ -46,6 +47,24 @@ async fn the_least_recently_used_model_makes_room() {
     // What does not fit at all is tried alone.
     use_model(&engine, "qwen3-4b").await;
     assert_eq!(resident(&engine), ["qwen3-4b"]);
+}
+
+#[tokio::test]
+async fn two_models_with_room_for_one_take_turns_and_every_job_is_answered() {
+    let bench = Bench::new().speed("5");
+    let need = |id: &str| bench.start().model(id).unwrap().expected_memory();
+    let budget = need("qwen3-0.6b").max(need("minicpm4-0.5b")) + (1 << 20);
+    let bench = bench.with(|settings| settings.memory_budget = MemoryBudget::Bytes(budget));
+    let engine = bench.start();
+    let models = ["qwen3-0.6b", "minicpm4-0.5b"].into_iter().cycle();
+    let jobs = (0..8).zip(models);
+    join_all(jobs.map(|(_, model)| use_model(&engine, model))).await;
+    assert_eq!(resident(&engine).len(), 1);
+    let counters = engine.status().counters;
+    assert_eq!((counters.completed, counters.failed), (8, 0));
+    // A B A B is A A B B; one may come too late to go with the others.
+    assert!(counters.loads <= 3, "{counters:?}");
+    assert_eq!(counters.unloads, counters.loads - 1);
 }
 
 #[tokio::test]

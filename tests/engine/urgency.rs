@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use rkgate::engine::{
-    EngineError, Job, Origin, Progress, QueueClass, Withdrawal, settings::MemoryBudget,
+use rkgate::{
+    chat::FinishReason,
+    engine::{EngineError, Job, Origin, Progress, QueueClass, Withdrawal, settings::MemoryBudget},
 };
 
 use crate::bench::{Bench, Outcome, chat, first_piece, follow, run, until};
@@ -132,6 +133,39 @@ async fn at_its_deadline_a_task_is_answered_by_its_fallback_and_the_npu_is_free(
     run(&engine, short(chat(MODEL, &["Hello"])))
         .await
         .completion();
+}
+
+#[tokio::test]
+async fn a_task_that_never_ends_is_answered_by_its_fallback_and_holds_up_no_chat() {
+    let bench = Bench::new().speed("1").fault("endless");
+    let engine = bench.start();
+    run(&engine, short(chat(MODEL, &["Hello"])))
+        .await
+        .completion();
+    let mut endless = task(MODEL, "A title, please.");
+    endless.queue.deadline = Some(Instant::now() + Duration::from_secs(6));
+    let mut endless = engine.submit(endless).await.unwrap();
+    first_piece(&mut endless).await;
+    let chat = async {
+        let mut chat = engine.submit(short(chat(MODEL, &["Hello"]))).await.unwrap();
+        let asked = Instant::now();
+        first_piece(&mut chat).await;
+        let first_token = asked.elapsed();
+        follow(chat).await.completion();
+        assert_eq!(engine.status().counters.withdrawn, 0, "the task waits");
+        first_token
+    };
+    let (first_token, endless) = tokio::join!(chat, follow(endless));
+    // A token of the task, and the reading of a short prompt.
+    assert!(first_token < Duration::from_secs(2), "{first_token:?}");
+    assert_eq!(withdrawn(&endless), Withdrawal::Deadline);
+    assert!(endless.piece_tokens > 0, "it went on after the chat");
+    // One with a limit ends by that.
+    let mut limited = task(MODEL, "A title, please.");
+    limited.max_tokens = Some(5);
+    let completion = run(&engine, limited).await.completion();
+    assert_eq!(completion.finish, FinishReason::Length);
+    assert_eq!(completion.usage.completion, 5);
 }
 
 #[tokio::test]

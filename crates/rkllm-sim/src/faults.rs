@@ -28,11 +28,13 @@ pub(crate) struct Faults {
     /// Factor on all work once the chip is hot.
     pub(crate) thermal: Option<f64>,
     pub(crate) sticky_abort: bool,
-    pub(crate) abort_poisons: bool,
+    pub(crate) abort_poisons: Option<Poisoned>,
     pub(crate) abort_forgets: bool,
     pub(crate) deadlock: bool,
     /// A prompt that is too long ends with nothing at all.
     pub(crate) silent_overlong: bool,
+    /// The model says its answer again and again.
+    pub(crate) endless: bool,
     pub(crate) broken_json: bool,
     pub(crate) think_anyway: bool,
     pub(crate) repetition: bool,
@@ -40,6 +42,14 @@ pub(crate) struct Faults {
     pub(crate) no_reuse: bool,
     /// Prompt caches are not saved, as of a model with linear attention.
     pub(crate) no_prompt_cache: bool,
+}
+
+/// Runs that are refused after an abort.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Poisoned {
+    /// Those that go on with the history.
+    History,
+    All,
 }
 
 /// A fault setting that makes no sense.
@@ -119,10 +129,18 @@ impl Faults {
             "slow_ddr" => self.slow_ddr = factor(2.0)?,
             "thermal" => self.thermal = factor(1.6)?,
             "sticky_abort" => self.sticky_abort = flag()?,
-            "abort_poisons" => self.abort_poisons = flag()?,
+            "abort_poisons" => {
+                self.abort_poisons = match switch {
+                    Some(None) => Some(Poisoned::History),
+                    Some(Some("all")) => Some(Poisoned::All),
+                    None => None,
+                    Some(Some(_)) => return Err(wrong()),
+                }
+            }
             "abort_forgets" => self.abort_forgets = flag()?,
             "deadlock" => self.deadlock = flag()?,
             "silent_overlong" => self.silent_overlong = flag()?,
+            "endless" => self.endless = flag()?,
             "broken_json" => self.broken_json = flag()?,
             "think_anyway" => self.think_anyway = flag()?,
             "repetition" => self.repetition = flag()?,
@@ -140,12 +158,14 @@ mod tests {
 
     #[test]
     fn a_list_takes_defaults_and_values() {
-        let (faults, errors) = Faults::parse_list("hang=7, null_text,slow_ddr=1.5,oom,");
+        let (faults, errors) =
+            Faults::parse_list("hang=7, null_text,slow_ddr=1.5,oom,abort_poisons=all,");
         let expected = Faults {
             hang: Some(7),
             null_text: Some(5),
             slow_ddr: Some(1.5),
             oom: Some(4096.0),
+            abort_poisons: Some(Poisoned::All),
             ..Faults::default()
         };
         assert_eq!((faults, errors), (expected, Vec::new()));

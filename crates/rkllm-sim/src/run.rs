@@ -9,6 +9,7 @@ use rkllm::abi::{Abi, LLMCallState};
 
 use crate::{
     Sampling,
+    faults::Poisoned,
     input::Input,
     kv::Kv,
     npu::Pace,
@@ -181,7 +182,8 @@ impl Session {
             self.console.error(text);
             Err(Failed)
         };
-        if state.poisoned && request.keep_history {
+        let refuses_all = self.faults.abort_poisons == Some(Poisoned::All);
+        if state.poisoned && (request.keep_history || refuses_all) {
             return refuse("rkllm_run failed".to_owned());
         }
         if let Some(name) = request
@@ -212,7 +214,8 @@ impl Session {
     fn script(&self, state: &State, row: usize, sampling: Sampling) -> Script {
         let context = state.kv.get(row).map_or(&[][..], |kv| kv.tokens.as_slice());
         let text = script::compose(self, context, sampling);
-        Script::new(&self.vocabulary, &text, self.last_word)
+        let end = (!self.faults.endless).then_some(self.last_word);
+        Script::new(&self.vocabulary, &text, end)
     }
 
     /// Occupies the NPU. The board time it took, which a hot chip and slow memory lengthen.
@@ -245,7 +248,7 @@ impl Session {
             End::Done => self.console.detail(1, "rkllm_run ended"),
             End::Aborted => {
                 self.console.detail(1, "rkllm_run was aborted");
-                state.poisoned |= self.faults.abort_poisons;
+                state.poisoned |= self.faults.abort_poisons.is_some();
                 if self.faults.abort_forgets {
                     state
                         .kv

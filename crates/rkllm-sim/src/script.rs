@@ -16,14 +16,14 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    /// `text`, then the token that ends it.
-    pub(crate) fn new(vocabulary: &Vocabulary, text: &str, end: i32) -> Self {
+    /// `text`, then the token that ends it; without one it is said again and again.
+    pub(crate) fn new(vocabulary: &Vocabulary, text: &str, end: Option<i32>) -> Self {
         let mut ids = vocabulary.encode(text);
         let first = ids
             .first()
             .map(|&id| vocabulary.bytes(id))
             .unwrap_or_default();
-        ids.push(end);
+        ids.extend(end);
         let leading_space = first.starts_with(b" ") && !text.starts_with(' ');
         Self {
             ids,
@@ -38,7 +38,7 @@ impl Script {
     pub(crate) fn next_id(&mut self) -> i32 {
         let id = self
             .ids
-            .get(self.at % self.ids.len())
+            .get(self.at % self.ids.len().max(1))
             .copied()
             .unwrap_or_default();
         self.at += 1;
@@ -48,7 +48,7 @@ impl Script {
     /// The bytes of the token just taken.
     pub(crate) fn bytes(&self, vocabulary: &Vocabulary, id: i32) -> Vec<u8> {
         let mut bytes = vocabulary.bytes(id);
-        if self.leading_space && self.at % self.ids.len() == 1 {
+        if self.leading_space && self.at % self.ids.len().max(1) == 1 {
             bytes.remove(0);
         }
         bytes

@@ -46,6 +46,8 @@ pub(super) struct Task {
     starting: Option<Reply<(), String>>,
     preparing: HashMap<JobId, Reply<Prepared, EngineError>>,
     loading: Option<(Instant, Reply<Loaded, LoadFailure>)>,
+    /// What the last load was given.
+    load_timeout: Duration,
     running: Option<Running>,
 }
 
@@ -109,6 +111,7 @@ impl Task {
             starting: Some(starting),
             preparing: HashMap::new(),
             loading: None,
+            load_timeout: Duration::ZERO,
             running: None,
         }
     }
@@ -215,6 +218,13 @@ impl Task {
                     }
                 }
             }
+            FromWorker::Reloading => {
+                tracing::warn!(model = self.model, "the model has to be loaded again");
+                let deadline = self.last_sign + self.load_timeout;
+                if let Some(running) = &mut self.running {
+                    running.deadline = deadline + running.command.first_token;
+                }
+            }
             FromWorker::Token { job, text, tokens } => {
                 let deadline = self.last_sign + self.stall_timeout;
                 if let Some(running) = self.running_job(job) {
@@ -292,6 +302,7 @@ impl Task {
                 timeout,
                 reply,
             }) => {
+                self.load_timeout = timeout;
                 self.loading = Some((Instant::now() + timeout, reply));
                 self.send(&ToWorker::Load(load)).await
             }

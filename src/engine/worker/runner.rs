@@ -74,6 +74,8 @@ struct Session {
     aborted: bool,
     /// Whether an abort has left something else in the KV cache than what was read and said.
     spoilt_by_aborts: bool,
+    /// Loads after the first that no run has told of yet.
+    reloads: u32,
     prefixes: Option<Prefixes>,
 }
 
@@ -152,6 +154,7 @@ impl Runner {
             model: Some(model),
             aborted: false,
             spoilt_by_aborts: false,
+            reloads: 0,
             prefixes: self.prefixes(load.context),
         };
         if load.warm_up {
@@ -190,7 +193,7 @@ impl Runner {
                 if let Some(vector) = vector {
                     shared.send(&FromWorker::Embedding { job, vector });
                 }
-                return Ok(finished);
+                return Ok(session.told(finished));
             }
         };
         let awaited = match &mut ready {
@@ -252,7 +255,7 @@ impl Runner {
         if let Some(awaited) = awaited.filter(|_| !ids.is_empty()) {
             awaited.keep(&said, &ids, ends, &mut lock(&shared.memory));
         }
-        Ok(finished)
+        Ok(session.told(finished))
     }
 }
 
@@ -396,6 +399,8 @@ impl Session {
     }
 
     fn reload(&mut self, shared: &Shared) -> Result<(), String> {
+        shared.send(&FromWorker::Reloading);
+        self.reloads += 1;
         // The old one must be gone first: both do not fit into memory.
         self.model = None;
         lock(&shared.kv).clear();
@@ -405,6 +410,14 @@ impl Session {
                 .map_err(|error| error.to_string())?,
         );
         Ok(())
+    }
+
+    /// Tells of the loads that there were for the run.
+    fn told(&mut self, finished: Finished) -> Finished {
+        Finished {
+            reloads: std::mem::take(&mut self.reloads),
+            ..finished
+        }
     }
 
     /// Whether this looks like runtime 1.3.0 with a model whose end token it does not know.
@@ -435,6 +448,8 @@ impl Session {
         let total = pass.began.elapsed();
         let prefill = perf.map_or(pass.first_token.unwrap_or(total), |perf| perf.prefill);
         let decode = perf.map_or(total.saturating_sub(prefill), |perf| perf.generate);
+        // A model that was loaded again held nothing.
+        let held = if self.reloads > 0 { 0 } else { predicted };
         Finished {
             reason: match pass.generation.end {
                 Some(end) => end,
@@ -442,13 +457,14 @@ impl Session {
                 None => End::Stop,
             },
             prompt,
-            cached: perf.map_or(predicted, |perf| prompt.saturating_sub(perf.prefill_tokens)),
+            cached: perf.map_or(held, |perf| prompt.saturating_sub(perf.prefill_tokens)),
             predicted,
             loaded: 0,
             saved: false,
             completion,
             prefill_ms: prefill.as_secs_f32() * 1e3,
             decode_ms: decode.as_secs_f32() * 1e3,
+            reloads: 0,
             answer: Vec::new(),
             reusable: Vec::new(),
         }

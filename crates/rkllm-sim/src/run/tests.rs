@@ -213,6 +213,20 @@ fn the_limit_of_a_run_goes_before_the_limit_of_the_model() {
 }
 
 #[test]
+fn an_endless_answer_goes_on_until_the_limit() {
+    let mut board = Board::new();
+    board.knobs.faults.endless = true;
+    let session = board.load();
+    let mut sink = recorder();
+    let request = Request {
+        max_new_tokens: 5,
+        ..tokens(&session, "[ab]")
+    };
+    session.run(&request, &mut sink).unwrap();
+    assert_eq!(sink.text(), "ababa");
+}
+
+#[test]
 fn incomplete_characters_are_announced_and_joined() {
     let session = Board::new().load();
     let mut sink = recorder();

@@ -56,6 +56,7 @@ impl Session {
             completion: 0,
             prefill_ms: prefill.as_secs_f32() * 1e3,
             decode_ms: 0.0,
+            reloads: 0,
             answer: Vec::new(),
             reusable: shared.reusable(),
         };

@@ -71,23 +71,27 @@ fn an_idle_abort_is_lost_or_kills_the_next_run() {
 }
 
 #[test]
-fn an_abort_can_spoil_later_runs_with_history() {
+fn an_abort_can_spoil_later_runs() {
     let mut board = Board::new();
-    board.knobs.faults.abort_poisons = true;
-    let session = board.load();
-    let request = tokens(&session, "[abcdef]");
-    interrupted(&session, &request, || session.abort());
-    let with_history = Request {
-        keep_history: true,
-        ..request.clone()
-    };
-    assert_eq!(session.run(&with_history, &mut recorder()), Err(Failed));
-    assert_eq!(session.run(&request, &mut recorder()), Ok(()));
-    assert_eq!(
-        board.load().run(&with_history, &mut recorder()),
-        Ok(()),
-        "loading again helps"
-    );
+    for (poisoned, alone) in [(Poisoned::History, Ok(())), (Poisoned::All, Err(Failed))] {
+        board.knobs.faults.abort_poisons = Some(poisoned);
+        let session = board.load();
+        let request = tokens(&session, "[abcdef]");
+        interrupted(&session, &request, || session.abort());
+        let with_history = Request {
+            keep_history: true,
+            ..request.clone()
+        };
+        assert_eq!(session.run(&with_history, &mut recorder()), Err(Failed));
+        assert_eq!(session.run(&request, &mut recorder()), alone);
+        for request in [with_history, request] {
+            assert_eq!(
+                board.load().run(&request, &mut recorder()),
+                Ok(()),
+                "loading again helps"
+            );
+        }
+    }
 }
 
 #[test]
