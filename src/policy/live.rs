@@ -6,7 +6,7 @@ mod edit;
 use std::{
     collections::VecDeque,
     error::Error as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -31,6 +31,8 @@ pub use edit::{Draft, EditError, FileName, Generation, version};
 const DEBOUNCE: Duration = Duration::from_millis(250);
 /// A file that never is still is read after so long all the same.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a directory that is not there is looked for.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Where the set comes from.
 #[derive(Debug, Clone)]
@@ -202,7 +204,7 @@ impl Live {
         let mut hangup = signal(SignalKind::hangup())
             .inspect_err(|error| tracing::warn!("SIGHUP will not reload the policy: {error}"))
             .ok();
-        let mut watcher = watch.then(|| self.watcher(changed.clone()));
+        let mut watch = watch.then(|| self.watch(changed.clone()));
         async move {
             loop {
                 let asked = async {
@@ -211,14 +213,16 @@ impl Live {
                         None => std::future::pending().await,
                     }
                 };
+                let absent = watch.as_ref().map_or(&[][..], |watch| &watch.absent);
                 tokio::select! {
                     _ = asked => {}
                     _ = changes.recv() => settle(&mut changes).await,
+                    () = appeared(absent) => settle(&mut changes).await,
                 }
                 // Anew, because a directory may have come or been replaced; and before the files are read, so that no
                 // change falls between the two.
-                if let Some(watcher) = &mut watcher {
-                    *watcher = self.watcher(changed.clone());
+                if let Some(watch) = &mut watch {
+                    *watch = self.watch(changed.clone());
                 }
                 let live = Arc::clone(&self);
                 match tokio::task::spawn_blocking(move || live.reload()).await {
@@ -230,36 +234,51 @@ impl Live {
     }
 
     /// Watches the directories rather than files, because editors and ConfigMaps replace a file instead of writing to
-    /// it. In place of a directory that is not there the one is watched in which it will appear.
-    fn watcher(&self, changed: mpsc::Sender<()>) -> Option<RecommendedWatcher> {
-        let unwatched = |error: &dyn std::error::Error| {
+    /// it.
+    fn watch(&self, changed: mpsc::Sender<()>) -> Watch {
+        let unwatched = |error: &notify::Error| {
             tracing::warn!("changed policy files will not be seen: {error}");
         };
-        let absolute = |path: &Path| {
-            let absolute = std::path::absolute(path);
-            absolute.inspect_err(|error| unwatched(error)).ok()
-        };
-        let directories = [
-            absolute(&self.origin.rules)?,
-            absolute(&self.origin.policies)?,
-        ];
-        let ours = directories.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
-            let touches = |path: &PathBuf| ours.iter().any(|directory| path.starts_with(directory));
-            if event.is_ok_and(|event| !event.kind.is_access() && event.paths.iter().any(touches)) {
+            if event.is_ok_and(|event| !event.kind.is_access()) {
                 let _ = changed.try_send(());
             }
         };
         let watcher = notify::recommended_watcher(on_event);
-        let mut watcher = watcher.inspect_err(|error| unwatched(error)).ok()?;
-        for directory in &directories {
-            let existing = directory.ancestors().find(|path| path.is_dir());
-            let watched = existing.map(|path| watcher.watch(path, RecursiveMode::NonRecursive));
+        let mut watcher = watcher.inspect_err(unwatched).ok();
+        let directories = [&self.origin.rules, &self.origin.policies];
+        let (present, absent): (Vec<_>, Vec<_>) =
+            directories.into_iter().partition(|path| path.is_dir());
+        for directory in present {
+            let watched = watcher
+                .as_mut()
+                .map(|watcher| watcher.watch(directory, RecursiveMode::NonRecursive));
             if let Some(Err(error)) = watched {
                 unwatched(&error);
             }
         }
-        Some(watcher)
+        Watch {
+            _watcher: watcher,
+            absent: absent.into_iter().cloned().collect(),
+        }
+    }
+}
+
+/// What tells of changed files until it is dropped.
+struct Watch {
+    _watcher: Option<RecommendedWatcher>,
+    /// Directories that are not there. They are looked for: to watch the directory above would wake us for whatever
+    /// else changes in it, and the prompt log's database often lies there.
+    absent: Vec<PathBuf>,
+}
+
+/// Waits until one of the directories is there; for ever where there are none.
+async fn appeared(absent: &[PathBuf]) {
+    if absent.is_empty() {
+        return std::future::pending().await;
+    }
+    while !absent.iter().any(|directory| directory.is_dir()) {
+        time::sleep(LOOK).await;
     }
 }
 

@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use std::{fs, sync::Arc};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -95,5 +95,37 @@ async fn changes_are_followed() {
             break;
         }
     }
+    following.abort();
+}
+
+/// Whether this process has the kernel tell it of changes in a directory.
+fn is_watched(directory: &Path) -> bool {
+    let watch = format!(" ino:{:x} ", fs::metadata(directory).unwrap().ino());
+    let told = fs::read_dir("/proc/self/fdinfo").unwrap();
+    told.filter_map(|entry| fs::read_to_string(entry.unwrap().path()).ok())
+        .any(|text| text.contains(&watch))
+}
+
+/// The prompt log is written to where a directory of rules may come to be.
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_awaited_without_watching_the_one_above() {
+    let directory = TempDir::new().unwrap();
+    let live = Arc::new(Live::start(origin(&directory)).unwrap());
+    let (heard, mut generations) = mpsc::unbounded_channel();
+    let following = tokio::spawn(Arc::clone(&live).follow(true, move |attempt| {
+        let _ = heard.send(attempt.generation);
+    }));
+    let rules = directory.path().join("rules");
+    fs::create_dir(&rules).unwrap();
+    assert_eq!(generations.recv().await, Some(1));
+    assert!(is_watched(&rules));
+    assert!(!is_watched(directory.path()));
+    fs::write(rules.join("90-local.toml"), RULE).unwrap();
+    while generations.recv().await != Some(2) {}
+    fs::remove_dir_all(&rules).unwrap();
+    while generations.recv().await != Some(3) {}
+    fs::create_dir(&rules).unwrap();
+    fs::write(rules.join("90-local.toml"), RULE).unwrap();
+    while generations.recv().await != Some(4) {}
     following.abort();
 }
