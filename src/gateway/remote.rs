@@ -18,7 +18,7 @@ use super::{
 use crate::{
     chat::{
         FinishReason, Usage,
-        answer::{Answer, AnswerOptions, Think},
+        answer::{Answer, AnswerOptions},
     },
     policy::Decision,
     wire::openai::{self, ThinkSwitch},
@@ -86,7 +86,7 @@ pub(super) async fn answer(
 /// What is to be done to the answer; `None` where it is relayed as it comes.
 fn edits(decided: &Decided, exchange: &Exchange) -> Option<Edits> {
     let Decision { answer, queue, .. } = &decided.decision;
-    let rules = answer.think != Think::Reasoning
+    let rules = answer.think.is_some()
         || answer.json.is_some()
         || answer.repetition.is_some()
         || !answer.stop.is_empty();

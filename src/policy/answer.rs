@@ -58,7 +58,7 @@ impl Set {
             }
         }
         AnswerRules {
-            think: think.unwrap_or(AnswerRules::NONE.think),
+            think,
             json,
             repetition,
             stop: stop.unwrap_or_default(),

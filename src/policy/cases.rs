@@ -216,7 +216,7 @@ impl Expectation {
             Self::Queue(wanted) => differs(wanted, Some(&queue.name)),
             Self::Fallback(wanted) => differs(wanted, queue.fallback.as_deref()),
             Self::Cache(wanted) => differs(wanted, cache.as_ref().map(|cache| cache.by.as_ref())),
-            Self::Think(wanted) => differs(wanted, Some(answer.think.as_str())),
+            Self::Think(wanted) => differs(wanted, Some(answer.think.unwrap_or_default().as_str())),
             Self::Json(wanted) => {
                 differs(wanted, answer.json.as_ref().map(|json| json.key.as_ref()))
             }

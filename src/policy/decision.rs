@@ -55,7 +55,7 @@ impl Decision {
     pub fn answer_options(&self, stop: &[String]) -> AnswerOptions {
         AnswerOptions {
             stop: stop.iter().chain(&self.answer.stop).cloned().collect(),
-            think: self.answer.think,
+            think: self.answer.think.unwrap_or_default(),
             json: self.answer.json.clone(),
             fallback: self.queue.fallback.clone(),
             repetition: self.answer.repetition,
@@ -110,8 +110,9 @@ fn as_millis<S: Serializer>(time: &Option<Duration>, serializer: S) -> Result<S:
 /// What happens to the answer on its way out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct AnswerRules {
-    /// Where thinking goes.
-    pub think: Think,
+    /// Where thinking goes; without a rule, that of the engine to `reasoning_content`, and an upstream's stays where it
+    /// is.
+    pub think: Option<Think>,
     /// The JSON that the client parses from the answer; mended where the model got it wrong.
     pub json: Option<JsonShape>,
     /// Ends an answer that goes round in circles.

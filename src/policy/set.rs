@@ -176,7 +176,7 @@ pub(super) struct Answer {
 impl AnswerRules {
     /// What happens to an answer that no rule speaks of.
     pub(super) const NONE: Self = Self {
-        think: Think::Reasoning,
+        think: None,
         json: None,
         repetition: None,
         stop: Vec::new(),

@@ -232,12 +232,56 @@ async fn what_comes_packed_is_changed_as_well() {
     }
 }
 
+fn chunk(delta: &str, finish: &str) -> String {
+    format!(
+        "data: {{\"model\":\"theirs\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n"
+    )
+}
+
+#[tokio::test]
+async fn thinking_in_a_chats_text_is_told_apart_where_a_rule_says_so() {
+    let says = "<think>\nHm\n</think>\n\nHi";
+    let rule = "[[answer]]\nid = \"local.think\"\non = [\"chat\"]\nwhen = { upstream = true }\nthink = \"reasoning\"\n";
+    for (rule, told) in [("", ("", says)), (rule, ("Hm\n", "Hi"))] {
+        let (gateway, _dir) = gateway(ThinkSwitch::None, rule, "", move |request| {
+            let asked: Value = serde_json::from_slice(&request.body).unwrap();
+            if asked.get("stream").is_none() {
+                return saying(says);
+            }
+            let letters = says.chars().map(|letter| {
+                let delta = json!({"content": letter.to_string()});
+                chunk(&delta.to_string(), "null")
+            });
+            let stream =
+                letters.collect::<String>() + &chunk("{}", "\"stop\"") + "data: [DONE]\n\n";
+            format!("{EVENTS}{:x}\r\n{stream}\r\n0\r\n\r\n", stream.len()).into_bytes()
+        })
+        .await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let whole = r#"{"model":"unknown-70b","messages":[{"role":"user","content":"Hi"}]}"#;
+        let answer = asked(&gateway, &[], whole).await.json();
+        let message = &answer["choices"][0]["message"];
+        let said = (
+            text(&message["reasoning_content"]),
+            text(&message["content"]),
+        );
+        assert_eq!((&*said.0, &*said.1), told);
+        let streamed = whole.replacen('{', "{\"stream\":true,", 1);
+        let events = asked(&gateway, &[], &streamed).await.events();
+        let mut said = (String::new(), String::new());
+        for event in events.iter().filter(|event| *event != "[DONE]") {
+            let chunk: Value = serde_json::from_str(event).unwrap();
+            let delta = &chunk["choices"][0]["delta"];
+            said.0 += &text(&delta["reasoning_content"]);
+            said.1 += &text(&delta["content"]);
+        }
+        assert_eq!((&*said.0, &*said.1), told);
+    }
+}
+
 #[tokio::test]
 async fn a_streamed_task_loses_its_thinking_however_it_is_cut() {
     let (gateway, _dir) = gateway(ThinkSwitch::None, "", "", |_| {
-        let chunk = |delta: &str, finish: &str| {
-            format!("data: {{\"model\":\"theirs\",\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{finish}}}]}}\n\n")
-        };
         let stream = [
             chunk(r#"{"role":"assistant","reasoning_content":"Hm"}"#, "null"),
             chunk(r#"{"content":"Smi"}"#, "null"),

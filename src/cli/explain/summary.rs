@@ -128,11 +128,15 @@ impl Page {
 
     fn answer(&mut self, explanation: &Explanation) -> fmt::Result {
         let rules = &explanation.decision.answer;
-        let mut says = vec![match rules.think {
-            Think::Reasoning => "thinking goes to reasoning_content".to_owned(),
-            Think::Drop => "thinking is dropped".to_owned(),
-            Think::Inline => "thinking stays in the text".to_owned(),
-        }];
+        let model = explanation.model.as_ref();
+        let is_remote = model.is_some_and(|model| model.upstream.is_some());
+        let thinking = match rules.think {
+            None if is_remote => "thinking is left where the upstream puts it",
+            None | Some(Think::Reasoning) => "thinking goes to reasoning_content",
+            Some(Think::Drop) => "thinking is dropped",
+            Some(Think::Inline) => "thinking stays in the text",
+        };
+        let mut says = vec![thinking.to_owned()];
         if let Some(json) = &rules.json {
             let kind = json.value.as_str().replace('_', " ");
             says.push(format!("mended to JSON: {kind} in `{}`", line(&json.key)));

@@ -152,7 +152,7 @@ pub(crate) const ANSWER: &[Key] = &[
     Key::optional(
         "think",
         Kind::Choice(&["reasoning", "drop", "inline"]),
-        "Where thinking goes: `reasoning` to `reasoning_content`, `drop` nowhere, `inline` into the text.",
+        "Where thinking goes: `reasoning` to `reasoning_content`, `drop` nowhere, `inline` into the text. Without it, thinking of the engine goes to `reasoning_content`, and what an upstream says is left as it is.",
     ),
     Key::optional(
         "json",

@@ -295,10 +295,10 @@ json = { key = "title" }
         .answer
     };
     let title = answer("title_generation");
-    assert_eq!(title.think, Think::Drop);
+    assert_eq!(title.think, Some(Think::Drop));
     assert_eq!(&*title.json.unwrap().key, "title");
     assert!(title.repetition.is_some());
-    assert_eq!(answer("").think, Think::Inline);
+    assert_eq!(answer("").think, Some(Think::Inline));
 }
 
 #[test]

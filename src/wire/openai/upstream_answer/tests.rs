@@ -183,6 +183,24 @@ fn content(text: &str) -> String {
 
 const DONE: &str = "data: [DONE]\n\n";
 
+/// The thinking and the text that a stream tells.
+fn told(stream: &str, options: AnswerOptions) -> (String, String) {
+    let (rewritten, _) = streamed([stream.as_bytes()], options);
+    let mut told = (String::new(), String::new());
+    for event in rewritten
+        .split_terminator("\n\n")
+        .map(|event| &event["data: ".len()..])
+    {
+        let Ok(chunk) = serde_json::from_str::<Value>(event) else {
+            continue;
+        };
+        let delta = &chunk["choices"][0]["delta"];
+        told.0 += delta["reasoning_content"].as_str().unwrap_or_default();
+        told.1 += delta["content"].as_str().unwrap_or_default();
+    }
+    told
+}
+
 #[test]
 fn streams_keep_what_does_not_change() {
     let stream = [
@@ -349,6 +367,26 @@ proptest! {
         for event in whole.0.replace('\r', "\n").split("\n\n").filter_map(|event| event.trim().strip_prefix("data: ")) {
             prop_assert!(event == "[DONE]" || serde_json::from_str::<Value>(event).is_ok(), "{event}");
         }
+    }
+
+    /// However the upstream cuts its text into chunks, the same is told as thinking and as the answer.
+    #[test]
+    fn any_cut_of_the_text_tells_thinking_apart(
+        parts in prop::collection::vec(prop_oneof![
+            Just("<think>"), Just("</think>"), Just("<thi"), Just(" "), Just("\n"), Just("Hm é"), Just("Hi"),
+        ], 0..8),
+        options in prop::sample::select(vec![AnswerOptions::default(), dropping()]),
+        cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..12),
+    ) {
+        let text: Vec<char> = parts.concat().chars().collect();
+        let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(text.len() + 1)).collect();
+        places.extend([0, text.len()]);
+        places.sort_unstable();
+        let pieces = places.windows(2).map(|pair| text[pair[0]..pair[1]].iter().collect::<String>());
+        let cut = pieces.map(|piece| chunk(&content(&piece), "null", "")).collect::<String>();
+        let uncut = chunk(&content(&text.iter().collect::<String>()), "null", "");
+        let end = chunk("{}", "\"stop\"", "") + DONE;
+        prop_assert_eq!(told(&(cut + &end), options.clone()), told(&(uncut + &end), options));
     }
 
     /// A streamed answer says what the whole one says.
