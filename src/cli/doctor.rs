@@ -58,6 +58,7 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
             runtime.map_err(|error| Failure::because(code::SOFTWARE, "cannot start", &error))?;
         findings.extend(runtime.block_on(doctor::listeners(config)));
         findings.extend(runtime.block_on(doctor::upstreams(config)));
+        findings.push(runtime.block_on(doctor::webui_headers(config)));
     }
     let url = config
         .as_ref()

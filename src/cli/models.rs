@@ -1,17 +1,22 @@
 //! `rkgate models`.
 
 use std::{
+    collections::HashMap,
     io::{self, Write},
     process::ExitCode,
 };
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use super::{Configuration, Failure, Format, code};
 use crate::{
-    config::Loaded,
+    config::{Address, Loaded},
     console,
-    doctor::runtime::{self, Runtime},
+    doctor::{
+        running::{self, Running},
+        runtime::{self, Runtime},
+    },
     engine::{ModelCard, ModelKind},
     telemetry::board::Board,
 };
@@ -30,9 +35,14 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     let (catalog, shipped) = runtime
         .catalog(dir)
         .map_err(|error| Failure::because(code::IO, "cannot list the models", &error))?;
+    let presences = presences(&config.listen.admin)?;
     let mut out = io::stdout().lock();
     match options.format {
-        Format::Json => writeln!(out, "{:#}", console::models_json(catalog.models()))?,
+        Format::Json => {
+            let mut models = console::models_json(catalog.models());
+            tell(&mut models, presences.as_ref());
+            writeln!(out, "{models:#}")?;
+        }
         Format::Text if runtime == Runtime::None => {
             writeln!(out, "engine.library is none: only upstreams answer")?;
         }
@@ -47,29 +57,123 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
                     dir.display()
                 )?;
             }
-            print(&mut out, catalog.models())?;
+            print(&mut out, catalog.models(), presences.as_ref())?;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(out: &mut impl Write, models: &[ModelCard]) -> io::Result<()> {
-    let header = [
-        "MODEL", "KIND", "FAMILY", "SIZE", "QUANT", "CONTEXT", "RAM", "PREFILL", "DECODE",
-    ]
-    .map(str::to_owned);
-    let rows: Vec<[String; 9]> = std::iter::once(header)
-        .chain(models.iter().map(row))
-        .collect();
-    let widths: Vec<usize> = (0..9)
-        .map(|n| {
-            rows.iter()
-                .filter_map(|row| row.get(n))
-                .map(|cell| cell.chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
+/// Where a model is in a running gateway.
+#[derive(Debug, Clone, PartialEq)]
+struct Presence {
+    residency: String,
+    pinned: bool,
+    /// Instances in memory.
+    instances: usize,
+}
+
+impl Presence {
+    fn words(&self) -> String {
+        let mut words = match (self.residency.as_str(), self.instances) {
+            ("absent", _) => "no".to_owned(),
+            ("loaded", 2..) => format!("yes, {} instances", self.instances),
+            ("loaded", _) => "yes".to_owned(),
+            (residency, _) => residency.to_owned(),
+        };
+        if self.pinned {
+            words.push_str(", pinned");
+        }
+        words
+    }
+}
+
+type Presences = HashMap<String, Presence>;
+
+/// Where the models are, by their ids; `None` where no gateway runs that would say so.
+fn presences(admin: &Address) -> Result<Option<Presences>, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because(code::SOFTWARE, "cannot start", &error))?;
+    match runtime.block_on(running::ask(admin, "/api/engine")) {
+        Running::Says(engine) => Ok(Some(read_presences(&engine))),
+        Running::Locked => {
+            let hint = format!("set {} to one to see what is loaded", running::KEY);
+            writeln!(
+                io::stderr(),
+                "the gateway at {admin} wants an API key: {hint}"
+            )?;
+            Ok(None)
+        }
+        Running::No => Ok(None),
+    }
+}
+
+/// Reads what the admin port tells of the engine.
+fn read_presences(engine: &Value) -> Presences {
+    let list = |name: &str| {
+        engine
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let text = |of: &Value, name: &str| Some(of.get(name)?.as_str()?.to_owned());
+    let is = |of: &Value, name: &str| of.get(name).and_then(Value::as_bool).unwrap_or_default();
+    let presence = |model: &Value| {
+        let id = text(model, "model")?;
+        let of_it =
+            |worker: &&Value| text(worker, "model").as_deref() == Some(&id) && is(worker, "loaded");
+        let presence = Presence {
+            residency: text(model, "residency")?,
+            pinned: is(model, "pinned"),
+            instances: list("workers").filter(of_it).count(),
+        };
+        Some((id, presence))
+    };
+    list("residency").filter_map(presence).collect()
+}
+
+/// Adds to the models where they are; null where that is not known.
+fn tell(models: &mut Value, presences: Option<&Presences>) {
+    for model in models.as_array_mut().into_iter().flatten() {
+        let id = model.get("id").and_then(Value::as_str).unwrap_or_default();
+        let presence = presences.and_then(|presences| presences.get(id));
+        let fields = [
+            ("residency", json!(presence.map(|it| &it.residency))),
+            ("pinned", json!(presence.map(|it| it.pinned))),
+            ("instances", json!(presence.map(|it| it.instances))),
+        ];
+        if let Some(model) = model.as_object_mut() {
+            model.extend(fields.map(|(name, value)| (name.to_owned(), value)));
+        }
+    }
+}
+
+fn print(
+    out: &mut impl Write,
+    models: &[ModelCard],
+    presences: Option<&Presences>,
+) -> io::Result<()> {
+    let mut rows = vec![HEADER.map(str::to_owned).to_vec()];
+    rows.extend(models.iter().map(|model| row(model).to_vec()));
+    if let Some(presences) = presences {
+        let words = |model: &ModelCard| {
+            presences
+                .get(&model.id)
+                .map_or("?".to_owned(), Presence::words)
+        };
+        let column = std::iter::once("RESIDENT".to_owned()).chain(models.iter().map(words));
+        for (row, cell) in rows.iter_mut().zip(column) {
+            row.push(cell);
+        }
+    }
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |n: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(n));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
     for row in &rows {
         let cells: Vec<String> = row
             .iter()
@@ -85,6 +189,10 @@ fn print(out: &mut impl Write, models: &[ModelCard]) -> io::Result<()> {
     }
     Ok(())
 }
+
+const HEADER: [&str; 9] = [
+    "MODEL", "KIND", "FAMILY", "SIZE", "QUANT", "CONTEXT", "RAM", "PREFILL", "DECODE",
+];
 
 /// Unknown values are `?`.
 fn row(model: &ModelCard) -> [String; 9] {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::Admin;
+use crate::telemetry::Activity;
 
 pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let upstreams: Vec<Value> = admin
@@ -27,6 +28,7 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
         "upstreams": upstreams,
         "policy": { "generation": policy.generation, "ok": policy.error.is_none() },
         "prompt_log": admin.prompt_log.status(),
+        "open_webui": webui_headers(&admin.activity),
         "board": {
             "chip": admin.board.chip(),
             "memory_bytes": memory.map(|memory| memory.total),
@@ -34,4 +36,21 @@ pub(super) async fn state(State(admin): State<Arc<Admin>>) -> Json<Value> {
             "npu_driver": admin.board.npu_driver(),
         },
     }))
+}
+
+/// Of the last requests, how many told which of Open WebUI's headers.
+fn webui_headers(activity: &Activity) -> Value {
+    let (mut requests, _) = activity.ended(0);
+    requests.extend(activity.running());
+    let with = |name: &str| {
+        let told = requests.iter();
+        told.filter(|request| request.webui_headers.contains(&name))
+            .count()
+    };
+    json!({
+        "requests": requests.len(),
+        "task": with("x-openwebui-task"),
+        "chat": with("x-openwebui-chat-id"),
+        "user": with("x-openwebui-user-id"),
+    })
 }

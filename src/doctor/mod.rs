@@ -3,7 +3,9 @@
 mod board;
 mod host;
 mod network;
+pub(crate) mod running;
 pub(crate) mod runtime;
+mod webui;
 
 use serde::Serialize;
 
@@ -166,4 +168,10 @@ pub async fn listeners(config: &Config) -> Vec<Finding> {
 /// Whether this configuration's upstreams can be reached.
 pub async fn upstreams(config: &Config) -> Vec<Finding> {
     network::upstreams(config).await
+}
+
+/// Whether Open WebUI's headers arrive, as the gateway knows that runs with this configuration.
+pub async fn webui_headers(config: &Config) -> Finding {
+    let admin = &config.listen.admin;
+    webui::headers(admin, &running::ask(admin, "/api/state").await)
 }

@@ -15,6 +15,8 @@ mod kv_cache;
 mod log;
 mod log_server;
 mod open_webui;
+mod request_lines;
+mod running;
 mod serve;
 mod server;
 mod shared;
