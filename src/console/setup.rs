@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use serde_json::{Value, json};
 
 use super::Admin;
-use crate::{config::Address, doctor, gateway::BoundAddress};
+use crate::doctor;
 
 pub(super) async fn setup(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let looked = Arc::clone(&admin);
@@ -17,14 +17,10 @@ pub(super) async fn setup(State(admin): State<Arc<Admin>>) -> Json<Value> {
     };
     let mut findings = tokio::task::spawn_blocking(look).await.unwrap_or_default();
     findings.extend(doctor::upstreams(&admin.config).await);
-    let api = match &admin.api {
-        BoundAddress::Tcp(address) => Address::Tcp(*address),
-        BoundAddress::Unix(path) => Address::Unix(path.clone()),
-    };
     Json(json!({
         "findings": findings,
         "open_webui": {
-            "url": doctor::webui_url(&api),
+            "url": doctor::webui_url(&(&admin.api).into()),
             "headers": doctor::WEBUI_HEADERS,
             "key_needed": !admin.config.keys.is_empty(),
         },

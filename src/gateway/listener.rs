@@ -9,6 +9,7 @@ use std::{
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::connection::Socket;
+use crate::config::Address;
 
 /// Connections that may wait to be accepted: as many as there may be at all by default. Where more come at once, the
 /// system lets some wait for seconds and loses what their clients sent.
@@ -41,6 +42,16 @@ impl fmt::Display for BoundAddress {
         match self {
             Self::Tcp(address) => write!(f, "http://{address}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// As the configuration would have named it.
+impl From<&BoundAddress> for Address {
+    fn from(bound: &BoundAddress) -> Self {
+        match bound {
+            BoundAddress::Tcp(address) => Self::Tcp(*address),
+            BoundAddress::Unix(path) => Self::Unix(path.clone()),
         }
     }
 }

@@ -277,7 +277,7 @@ fn announce(api: &BoundAddress, admin: &BoundAddress) -> Result<(), Failure> {
     writeln!(out, "rkgate: admin listening on {admin}")?;
     if let BoundAddress::Tcp(address) = api {
         let port = address.port();
-        let url = doctor::webui_url(&Address::Tcp(*address));
+        let url = doctor::webui_url(&api.into());
         writeln!(
             out,
             "Open WebUI: Admin Panel > Settings > Connections > OpenAI API > add {url}"
