@@ -10,7 +10,7 @@ use rkgate::{
 };
 use serde_json::{Value, json};
 
-use crate::{fixtures, shipped as large_board};
+use crate::{fixtures, shipped as large_board, trim::Trim};
 
 /// A model, its family and its context in tokens.
 const MODELS: [(&str, &str, u32); 5] = [
@@ -245,7 +245,7 @@ proptest! {
     }
 
     /// What was sent once comes out the same in the next turn, so that the model need not read it again, but where the
-    /// window moves: then whole turns are gone from the front, and nothing else has changed.
+    /// window moves: see [`Trim`].
     #[test]
     fn a_conversation_that_only_grew_only_grows(
         messages in conversation(),
@@ -254,31 +254,15 @@ proptest! {
         prop_assume!(messages[0]["content"] != MEMORIES);
         let facts = facts(model);
         let mut before: Option<Request> = None;
+        let mut asked_at = 0;
         for end in asking_places(&messages) {
             let request = request(model.0, &messages[..end], None);
             let now = rewritten(&large_board(), &request, &facts, None);
             if let Some(before) = before.filter(|before| !now.messages.starts_with(&before.messages)) {
-                let turns = |request: &Request| -> Vec<Message> {
-                    let messages = request.messages.iter();
-                    messages.filter(|message| message.role == Role::User).cloned().collect()
-                };
-                let (old, new) = (turns(&before), turns(&now));
-                let first = old.iter().position(|turn| new.first() == Some(turn));
-                // A single message that is too long loses its middle, the more the more stands behind it.
-                let mut texts = now.messages.iter().map(|message| message.content.text());
-                let is_cut = texts.any(|text| text.contains("\n[...]\n"));
-                let is_trim = first.is_some_and(|first| first > 0)
-                    || is_cut
-                    || old.last() == new.first()
-                    || now.messages.len() < before.messages.len() + 2
-                    || new.len() == 1;
-                prop_assert!(is_trim, "{}\nbecame\n{}", outline(&before), outline(&now));
-                let system = |request: &Request| {
-                    let first = request.messages.first().cloned();
-                    first.filter(|message| message.role == Role::System)
-                };
-                prop_assert_eq!(system(&now), system(&before));
+                let trim = Trim::between(&before, &now, end - asked_at);
+                prop_assert!(trim.is_ok(), "{trim:?}: {}\nbecame\n{}", outline(&before), outline(&now));
             }
+            asked_at = end;
             before = Some(now);
         }
     }

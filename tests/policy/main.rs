@@ -15,6 +15,7 @@ mod local;
 mod recognition;
 mod sampling;
 mod tools;
+mod trim;
 mod windows;
 
 use std::sync::{Arc, OnceLock};
