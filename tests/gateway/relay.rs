@@ -1,6 +1,9 @@
 //! What passes through to an upstream and back.
 
+use std::path::{Path, PathBuf};
+
 use rkgate::gateway::{GatewaySettings, UpstreamSettings};
+use serde_json::Value;
 
 use crate::kit::{
     client::{Client, post},
@@ -54,23 +57,72 @@ async fn what_no_rule_changes_passes_byte_for_byte() {
     )
     .await;
     let mut client = Client::connect(gateway.address).await;
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/openwebui");
-    let mut count = 0;
-    for file in std::fs::read_dir(dir).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_none_or(|kind| kind != "json") {
-            continue;
-        }
-        let request: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        let body = request["body_raw"].as_str().unwrap();
-        client
-            .post(request["path"].as_str().unwrap(), &[], body)
-            .await;
-        assert_eq!(client.answer().await.text(), body, "{}", path.display());
-        count += 1;
+    let mut sent = captured();
+    for name in ["openwebui", "openwebui/embeddings"] {
+        sent.extend(recorded(name));
     }
-    assert!(count >= 10, "{count}");
+    assert_eq!(sent.len(), 67 + 17 + 4);
+    for Sent { name, path, body } in sent {
+        client.post(&path, &[], &body).await;
+        assert_eq!(client.answer().await.text(), body, "{name}");
+    }
+}
+
+/// A body of Open WebUI's.
+struct Sent {
+    name: String,
+    path: String,
+    body: String,
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+fn read(file: impl AsRef<Path>) -> String {
+    std::fs::read_to_string(fixtures().join(file)).unwrap()
+}
+
+/// All chats and tasks that were captured. Open WebUI writes JSON without spaces and escapes as few letters as it can, as
+/// we do here.
+fn captured() -> Vec<Sent> {
+    let tools: Value = serde_json::from_str(&read("policy/tools.json")).unwrap();
+    let definitions = tools["definitions"].as_array().unwrap();
+    let named = |name: &Value| {
+        let mut all = definitions.iter();
+        all.find(|tool| tool["function"]["name"] == *name).unwrap()
+    };
+    let request = |line: &str| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        let mut body = line["request"].take();
+        if let Some(set) = line["tools"].as_str() {
+            let names = tools["sets"][set].as_array().unwrap();
+            body["tools"] = names.iter().map(named).cloned().collect();
+        }
+        Sent {
+            name: line["name"].as_str().unwrap().to_owned(),
+            path: CHAT.to_owned(),
+            body: body.to_string(),
+        }
+    };
+    read("policy/captures.jsonl").lines().map(request).collect()
+}
+
+/// Requests of a directory, as they were on the wire.
+fn recorded(directory: &str) -> Vec<Sent> {
+    let files = std::fs::read_dir(fixtures().join(directory)).unwrap();
+    let files = files.map(|file| file.unwrap().path());
+    let requests = files.filter(|path| path.extension().is_some_and(|kind| kind == "json"));
+    let request = |path: PathBuf| {
+        let request: Value = serde_json::from_str(&read(&path)).unwrap();
+        let field = |name: &str| request[name].as_str().unwrap().to_owned();
+        Sent {
+            name: path.display().to_string(),
+            path: field("path"),
+            body: field("body_raw"),
+        }
+    };
+    requests.map(request).collect()
 }
 
 #[tokio::test]
