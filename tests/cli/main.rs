@@ -17,6 +17,7 @@ mod log_server;
 mod open_webui;
 mod request_lines;
 mod running;
+mod schemas;
 mod serve;
 mod server;
 mod shared;
