@@ -17,7 +17,7 @@ use crate::{
         running::{self, Running},
         runtime::{self, Runtime},
     },
-    engine::{ModelCard, ModelKind},
+    engine::{ModelCard, ModelKind, memory_budget},
     telemetry::board::Board,
 };
 
@@ -58,6 +58,12 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
                 )?;
             }
             print(&mut out, catalog.models(), presences.as_ref())?;
+            let budget = memory_budget(config.engine.memory_budget.into(), !runtime.is_real());
+            let budget = budget >> 20;
+            writeln!(
+                out,
+                "loaded models may take {budget} MiB together (engine.memory_budget)"
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,7 @@
 //! What stands between this machine and a fast answer, each with its cure.
 
 mod board;
+mod budget;
 mod host;
 mod network;
 pub(crate) mod running;
@@ -11,7 +12,7 @@ use serde::Serialize;
 
 use crate::{
     config::{Config, Library},
-    engine::catalog::Catalog,
+    engine::{catalog::Catalog, memory_budget},
     telemetry::board::Board,
 };
 
@@ -157,6 +158,8 @@ pub fn models(board: &Board, config: &Config) -> Vec<Finding> {
             ));
         }
     }
+    let room = memory_budget(config.engine.memory_budget.into(), simulated);
+    findings.extend(budget::findings(catalog.models(), room));
     findings
 }
 

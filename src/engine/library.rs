@@ -72,7 +72,7 @@ pub(crate) fn usual_places() -> Vec<PathBuf> {
 }
 
 /// The memory budget in bytes.
-pub(super) fn memory_budget(budget: MemoryBudget, simulated: bool) -> u64 {
+pub(crate) fn memory_budget(budget: MemoryBudget, simulated: bool) -> u64 {
     match budget {
         MemoryBudget::Bytes(bytes) => bytes,
         MemoryBudget::Auto if simulated => SIMULATED_BOARD / 10 * 7,

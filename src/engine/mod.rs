@@ -218,7 +218,9 @@ pub use conversations::Miss;
 pub use error::{EngineError, Withdrawal};
 pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};
-pub(crate) use library::{GET, GET_OPENMP, OTHER_VERSION, samples_per_run, usual_places};
+pub(crate) use library::{
+    GET, GET_OPENMP, OTHER_VERSION, memory_budget, samples_per_run, usual_places,
+};
 pub use settings::EngineSettings;
 pub(crate) use shipped::ShippedModels;
 pub use status::{Counters, ModelStatus, Residency, ResidentStatus, Status, WorkerStatus};

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::{ModelCard, TurnReport};
 use crate::{
-    chat,
+    chat, config,
     policy::{ModelFact, live::Live},
 };
 
@@ -133,6 +133,15 @@ pub enum MemoryBudget {
     Auto,
     /// This many bytes.
     Bytes(u64),
+}
+
+impl From<config::Budget> for MemoryBudget {
+    fn from(budget: config::Budget) -> Self {
+        match budget {
+            config::Budget::Auto => Self::Auto,
+            config::Budget::Bytes(size) => Self::Bytes(size.0),
+        }
+    }
 }
 
 impl From<AbiOverride> for rkllm::Abi {

@@ -137,11 +137,11 @@ pub struct Counters {
     pub mispredicted: u64,
     /// Prompts that were not found in the KV cache as far as they might have been, by [`Miss::ALL`].
     pub misses: [MissCount; Miss::ALL.len()],
-    /// Models loaded.
+    /// Models loaded, also again for a run that could not go on otherwise.
     pub loads: u64,
     /// Models that failed to load.
     pub load_failures: u64,
-    /// Models unloaded for room or idleness.
+    /// Models unloaded to make room, for idleness or by hand.
     pub unloads: u64,
     /// Workers that crashed or hung during a job.
     pub workers_lost: u64,

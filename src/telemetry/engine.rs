@@ -36,6 +36,11 @@ impl Collector for Watched {
         for (name, help, count) in [
             ("rkgate_engine_loads", "Models loaded", counters.loads),
             (
+                "rkgate_engine_unloads",
+                "Models unloaded to make room, for idleness or by hand",
+                counters.unloads,
+            ),
+            (
                 "rkgate_engine_load_failures",
                 "Models that could not be loaded",
                 counters.load_failures,

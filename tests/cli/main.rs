@@ -10,6 +10,7 @@
 mod bench;
 mod console;
 mod dashboard;
+mod engine_faults;
 mod explain;
 mod kv_cache;
 mod log;

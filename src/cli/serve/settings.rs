@@ -1,10 +1,10 @@
 //! From the configuration to what each room can be told.
 
 use crate::{
-    config::{self, Abi, Budget, Config, Library},
+    config::{self, Abi, Config, Library},
     engine::{
         EngineSettings,
-        settings::{self as engine, AbiOverride, MemoryBudget, PromptCacheSettings},
+        settings::{self as engine, AbiOverride, PromptCacheSettings},
     },
     gateway::{GatewaySettings, Keys, ModelAlias, UpstreamSettings},
     policy::{Platform, live::Origin},
@@ -27,10 +27,7 @@ pub(in crate::cli) fn engine(config: &config::Engine) -> EngineSettings {
             Abi::V1_3_0 => AbiOverride::V1_3_0,
         }),
         models_dir: config.models_dir.clone(),
-        memory_budget: match config.memory_budget {
-            Budget::Auto => MemoryBudget::Auto,
-            Budget::Bytes(size) => MemoryBudget::Bytes(size.0),
-        },
+        memory_budget: config.memory_budget.into(),
         queue_limit: config.queue_limit,
         idle_unload: config.idle_unload,
         preload: config.preload.clone(),
