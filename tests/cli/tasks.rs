@@ -1,5 +1,5 @@
 //! Open WebUI's tasks, as they were captured, through a gateway whose small models fail as small models do: their JSON is
-//! broken, they think although they were told not to, they go round in circles.
+//! broken, they think although they were told not to, they go round in circles, they never end.
 
 use std::{fs, path::Path};
 
@@ -11,11 +11,12 @@ use crate::{
 };
 
 /// Faults of the simulated models, alone and together.
-const FAULTS: [&str; 5] = [
+const FAULTS: [&str; 6] = [
     "",
     "broken_json",
     "think_anyway",
     "repetition",
+    "endless",
     "broken_json,think_anyway,repetition",
 ];
 
