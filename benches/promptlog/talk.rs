@@ -161,6 +161,7 @@ impl Talk {
                 queued: Some(Duration::from_micros(id % 900)),
                 first_token: Some(Duration::from_micros(id % 900_000)),
                 total: Duration::from_micros(900_000 + id % 9_000_000),
+                decode: None,
             },
             content: Some(Content {
                 headers: headers

@@ -64,6 +64,7 @@ pub(super) struct Ended<'a> {
     pub(super) queued: Option<Duration>,
     pub(super) first_token: Option<Duration>,
     pub(super) total: Duration,
+    pub(super) decode: Option<Duration>,
 }
 
 impl Journal {
@@ -236,6 +237,7 @@ impl Journal {
                     queued: ended.queued,
                     first_token: ended.first_token,
                     total: ended.total,
+                    decode: ended.decode,
                 },
                 kept,
                 content,

@@ -45,6 +45,8 @@ pub(super) struct Record {
     pub(super) notes: AnswerNotes,
     /// Time that the engine took to read the prompt.
     pub(super) prefill: Option<Duration>,
+    /// Time that it took to write the answer.
+    pub(super) decode: Option<Duration>,
     /// Time in the engine's queue, with all waits of what gave way.
     pub(super) queued: Option<Duration>,
     /// Of this, time after the first token.
@@ -211,6 +213,7 @@ pub(super) fn finished(
             queued: record.queued,
             first_token,
             total: duration,
+            decode: record.decode,
         });
     }
     let operation = match record.call {

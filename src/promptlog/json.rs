@@ -58,6 +58,7 @@ fn metadata(id: i64, record: &Record) -> Map<String, Value> {
         queued,
         first_token,
         total,
+        decode,
     } = record.timings;
     let millis = |time: std::time::Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let fields = json!({
@@ -83,6 +84,7 @@ fn metadata(id: i64, record: &Record) -> Map<String, Value> {
             "queued_ms": queued.map(millis),
             "first_token_ms": first_token.map(millis),
             "total_ms": millis(total),
+            "decode_ms": decode.map(millis),
             "tokens_per_second": record.timings.tokens_per_second(record.usage),
         },
         "kept": record.kept.as_str(),

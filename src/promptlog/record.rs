@@ -75,6 +75,8 @@ pub struct Timings {
     pub first_token: Option<Duration>,
     /// From the header's end to the answer's end.
     pub total: Duration,
+    /// Time of the NPU for writing the answer, where the engine says so.
+    pub decode: Option<Duration>,
 }
 
 impl Timings {
@@ -85,11 +87,16 @@ impl Timings {
             .completion
             .checked_sub(1)
             .filter(|count| *count > 0)?;
+        let writing = self.decode.or_else(|| self.writing())?.as_secs_f64();
+        (writing > 0.0).then(|| f64::from(further) / writing)
+    }
+
+    /// The time in which the answer was written, as far as that can be told from outside.
+    fn writing(&self) -> Option<Duration> {
         // What has waited for longer than its first token took has given way in the middle of its answer. Without that
         // wait, its time is right but for the reading of its prompt.
         let begun = self.first_token?.max(self.queued.unwrap_or_default());
-        let writing = self.total.checked_sub(begun)?.as_secs_f64();
-        (writing > 0.0).then(|| f64::from(further) / writing)
+        self.total.checked_sub(begun)
     }
 }
 
@@ -222,14 +229,18 @@ mod tests {
             completion: 11,
             ..Usage::default()
         };
-        let speed = |queued| {
+        let speed = |queued, decode: Option<u64>| {
             let timings = Timings {
+                decode: decode.map(Duration::from_secs),
                 queued: Some(Duration::from_secs(queued)),
                 first_token: Some(Duration::from_secs(2)),
                 total: Duration::from_secs(12),
             };
             timings.tokens_per_second(Some(usage))
         };
-        assert_eq!((speed(1), speed(7)), (Some(1.0), Some(2.0)));
+        assert_eq!((speed(1, None), speed(7, None)), (Some(1.0), Some(2.0)));
+        // The engine knows better: it was read once more in between.
+        assert_eq!(speed(7, Some(4)), Some(2.5));
+        assert_eq!(speed(7, Some(0)), None);
     }
 }

@@ -80,6 +80,7 @@ impl From<&StoreError> for FailureKind {
         let code = match error {
             StoreError::File { .. } | StoreError::Missing { .. } => return Self::NoAccess,
             StoreError::Newer { .. }
+            | StoreError::Older { .. }
             | StoreError::Foreign { .. }
             | StoreError::Encoding { .. }
             | StoreError::Damaged { .. } => return Self::Unusable,

@@ -116,6 +116,7 @@ pub(super) fn chat(time: i64, said: &str, answered: &str) -> Record {
             queued: Some(Duration::from_micros(120)),
             first_token: Some(Duration::from_millis(300)),
             total: Duration::from_millis(1500),
+            decode: None,
         },
         content: Some(Content {
             before: Arc::new(before),

@@ -76,6 +76,9 @@ async fn a_task_that_gave_way_to_a_chat_goes_on_where_it_was() {
             (expected.prompt, expected.completion)
         );
         assert!(rest.places.contains(&1), "{:?}", rest.places);
+        // The NPU's time, without that of the chat.
+        let (decode, alone) = (rest.completion().decode, whole.completion().decode);
+        assert!(decode > alone.mul_f64(0.9) && decode < alone.mul_f64(1.1));
     }
 }
 

@@ -119,6 +119,7 @@ impl Pieces {
                 span.record("prefill_ms", millis(completion.prefill));
                 span.record("decode_ms", millis(completion.decode));
                 record.prefill = Some(completion.prefill);
+                record.decode = Some(completion.decode);
                 let usage = Usage {
                     reasoning: self.assembler.reasoning_tokens(),
                     ..completion.usage

@@ -59,6 +59,16 @@ pub enum StoreError {
         /// The last one known here.
         known: u32,
     },
+    /// An earlier version wrote it, and none has brought it up to date.
+    #[error(
+        "the prompt log is of format {found}, this version reads {known}; `rkgate serve` brings it up to date when it starts"
+    )]
+    Older {
+        /// The log's format.
+        found: u32,
+        /// The one that is read here.
+        known: u32,
+    },
     /// It is some other program's database.
     #[error("{place} is a database, but no prompt log")]
     Foreign {

@@ -14,10 +14,10 @@ pub(in crate::promptlog) const NOTHING: &str = "";
 
 /// The columns that [`Numbers::of`] takes.
 pub(in crate::promptlog) const COLUMNS: &str = "id, time, class, model, labels, profile, policy, status, finish, kept, \
-    prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, queued, first_token, total";
+    prompt_tokens, cached_tokens, completion_tokens, reasoning_tokens, queued, first_token, total, decode";
 
 /// Columns of a whole row.
-pub(super) const WIDTH: usize = 19;
+pub(super) const WIDTH: usize = 20;
 
 /// The values of a record that many share: class, model, labels, profile and end.
 pub(super) fn words(record: &Record) -> [Option<Cow<'_, str>>; 5] {
@@ -62,6 +62,7 @@ pub(super) fn columns(id: i64, record: &Record, words: [Option<i64>; 5]) -> [Opt
         timings.queued.map(micros),
         timings.first_token.map(micros),
         Some(micros(timings.total)),
+        timings.decode.map(micros),
     ]
 }
 
@@ -116,6 +117,7 @@ impl Numbers {
                 queued: time(14),
                 first_token: time(15),
                 total: time(16).unwrap_or_default(),
+                decode: time(17),
             },
         }
     }

@@ -179,6 +179,7 @@ fn record() -> impl Strategy<Value = Record> {
                 queued: None,
                 first_token: Some(Duration::from_micros(micros)),
                 total: Duration::from_micros(micros),
+                decode: (status % 3 == 0).then(|| Duration::from_micros(micros / 2)),
             },
             kept,
             content,

@@ -20,8 +20,9 @@ const MOST_WORDS: usize = 10_000;
 /// Characters of a word that are kept: the server's index takes no long ones.
 const LONGEST_WORD: usize = 500;
 
+/// The segment comes last here, and stands before what later formats have added.
 const RECORD: &str = "INSERT INTO records VALUES
-    ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
+    ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $21, $20)";
 const DETAIL: &str = "INSERT INTO details VALUES ($1, $2, array_to_tsvector($3::text[]))";
 const IMAGE: &str = "INSERT INTO images VALUES ($1, $2, $3)";
 

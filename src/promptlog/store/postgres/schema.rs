@@ -6,7 +6,11 @@ use super::session::Statements;
 use crate::{config::LogServer, promptlog::store::StoreError};
 
 /// What leads from each format to the next; the table `rkgate_log` holds how many have been applied.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    // Microseconds of the NPU.
+    "ALTER TABLE records ADD COLUMN decode bigint",
+];
 
 /// Instances that start at the same time take turns.
 const LOCK: i64 = 0x726b_676c;
@@ -76,6 +80,7 @@ pub(super) async fn check(
         0 => Err(StoreError::Foreign {
             place: server.to_string(),
         }),
+        found if found < known => Err(StoreError::Older { found, known }),
         _ => Ok(()),
     }
 }

@@ -90,7 +90,7 @@ fn insert(
     connection
         .prepare_cached(
             "INSERT INTO records VALUES
-             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+             (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
         )?
         .execute(params_from_iter(row::columns(id, record, numbers)))?;
     Ok(())

@@ -10,7 +10,11 @@ use crate::promptlog::store::StoreError;
 const APPLICATION: i32 = 0x726b_676c;
 
 /// What leads from each format to the next; `PRAGMA user_version` counts those that have been applied.
-const MIGRATIONS: &[&str] = &[include_str!("schema.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("schema.sql"),
+    // Microseconds of the NPU.
+    "ALTER TABLE records ADD COLUMN decode INTEGER",
+];
 
 /// Brings a database to the present format.
 pub(super) fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
@@ -25,6 +29,7 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreErr
         0 => Err(StoreError::Foreign {
             place: path.display().to_string(),
         }),
+        found if found < known => Err(StoreError::Older { found, known }),
         _ => Ok(()),
     }
 }
@@ -91,6 +96,26 @@ mod tests {
             matches!(error, StoreError::Newer { found, known } if found == known + 1),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_older_format_is_not_read_before_it_is_brought_up_to_date() {
+        let path = Path::new("test");
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection, path, &MIGRATIONS[..1]).unwrap();
+        let row = ["1"; 19].join(", ");
+        let first = format!("INSERT INTO words VALUES (1, ''); INSERT INTO records VALUES ({row})");
+        connection.execute_batch(&first).unwrap();
+        let older = check(&connection, path).unwrap_err();
+        assert!(
+            matches!(older, StoreError::Older { found: 1, .. }),
+            "{older}"
+        );
+        bring_up_to_date(&mut connection, path).unwrap();
+        check(&connection, path).unwrap();
+        let decode = "SELECT decode FROM records";
+        let decode: Option<i64> = connection.query_row(decode, [], |row| row.get(0)).unwrap();
+        assert_eq!(decode, None);
     }
 
     #[test]
