@@ -99,6 +99,11 @@ pub(super) enum Failure {
     /// An upstream could not answer.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
+    /// rkgate ends before the answer was complete.
+    #[error(
+        "rkgate is shutting down; the answer was not complete in time; the limit is `limits.drain` in rkgate.toml"
+    )]
+    Stopping,
     /// A fault of rkgate's own.
     #[error("an internal error; the log has it under this request's id")]
     Internal,
@@ -203,7 +208,7 @@ impl Failure {
                     .code("withdrawn")
                     .retry_after(*retry_after)
             }
-            Self::Engine(EngineError::ShuttingDown) => {
+            Self::Stopping | Self::Engine(EngineError::ShuttingDown) => {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, Load)
                     .code("shutting_down")
                     .retry_after(Duration::from_secs(5))

@@ -26,25 +26,32 @@ const FIRST_READ: usize = 8 << 10;
 /// How long a client whose request was refused may go on sending it: closing at once would reset the
 /// connection and take the answer with it.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long the clients may take that are told that their answers were cut at the drain's deadline.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Pause after the system refused to accept, e.g. because no file descriptor is free.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 impl Gateway {
     /// Accepts clients and answers them until `stop` is cancelled, then drains: no new connection, no new
-    /// request, idle connections closed at once, running answers up to the drain deadline.
+    /// request, idle connections closed at once, running answers up to the drain deadline. Those that are not
+    /// complete by then end with an error.
     pub async fn serve(self: Arc<Self>, listener: Listener, stop: CancellationToken) {
         // The time-outs of pingora's own kind start a thread that wakes a hundred times a second from then on.
         set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let connections = TaskTracker::new();
-        let cut = CancellationToken::new();
+        let drain = Drain {
+            stop: stop.clone(),
+            cut: CancellationToken::new(),
+        };
+        let gone = CancellationToken::new();
         let slots = Arc::new(Semaphore::new(self.settings.max_connections));
         while let Some((socket, slot)) = next_client(&listener, &slots, &stop).await {
             let connection = Connection::new(socket, self.settings.write_timeout);
-            let requests = requests(Arc::clone(&self), Box::new(connection), stop.clone());
-            let cut = cut.clone();
+            let requests = requests(Arc::clone(&self), Box::new(connection), drain.clone());
+            let gone = gone.clone();
             connections.spawn(async move {
                 let _slot = slot;
-                cut.run_until_cancelled(requests).await;
+                gone.run_until_cancelled(requests).await;
             });
         }
         drop(listener);
@@ -55,18 +62,28 @@ impl Gateway {
                 "finishing the answers that run"
             );
         }
-        if time::timeout(self.settings.drain_deadline, connections.wait())
-            .await
-            .is_err()
-        {
+        let finished = |within| time::timeout(within, connections.wait());
+        if finished(self.settings.drain_deadline).await.is_err() {
             warn!(
                 connections = connections.len(),
                 "cutting the answers that still run at the deadline"
             );
-            cut.cancel();
-            connections.wait().await;
+            drain.cut.cancel();
+            if finished(LAST_WORDS).await.is_err() {
+                gone.cancel();
+                connections.wait().await;
+            }
         }
     }
+}
+
+/// How far the end has come.
+#[derive(Clone)]
+struct Drain {
+    /// No request is taken any more.
+    stop: CancellationToken,
+    /// The deadline is over.
+    cut: CancellationToken,
 }
 
 /// The next client and its place among the connections; nothing once a stop is asked for.
@@ -107,7 +124,8 @@ fn concerns_one_client(error: &io::Error) -> bool {
 }
 
 /// Answers the requests of one connection until either side has had enough.
-async fn requests(gateway: Arc<Gateway>, mut stream: Stream, stop: CancellationToken) {
+async fn requests(gateway: Arc<Gateway>, mut stream: Stream, drain: Drain) {
+    let Drain { stop, cut } = drain;
     let mut head = BytesMut::new();
     loop {
         if head.is_empty() {
@@ -125,13 +143,14 @@ async fn requests(gateway: Arc<Gateway>, mut stream: Stream, stop: CancellationT
         session.set_pipelined_prefix(std::mem::take(&mut head));
         session.set_pipelining_enabled(true);
         session.set_total_drain_timeout(Some(LINGER));
-        let Some(mut exchange) = read_header(&gateway, session).await else {
+        let header = cut.run_until_cancelled(read_header(&gateway, session));
+        let Some(mut exchange) = header.await.flatten() else {
             return;
         };
         if stop.is_cancelled() {
             exchange.close_after();
         }
-        let Some(session) = answer(&gateway, exchange).await else {
+        let Some(session) = answer(&gateway, exchange, &cut).await else {
             return;
         };
         let Some((next, prefix)) = next_request(session).await else {
@@ -168,17 +187,23 @@ async fn read_header(gateway: &Gateway, mut session: HttpSession) -> Option<Exch
     None
 }
 
-/// Answers one request. Returns the session if its answer was sent in full.
-async fn answer(gateway: &Arc<Gateway>, mut exchange: Exchange) -> Option<HttpSession> {
+/// Answers one request, unless it is cut. Returns the session if its answer was sent in full.
+async fn answer(
+    gateway: &Arc<Gateway>,
+    mut exchange: Exchange,
+    cut: &CancellationToken,
+) -> Option<HttpSession> {
     let span = observe::span(&exchange);
     async {
-        let outcome = AssertUnwindSafe(gateway.answer(&mut exchange))
-            .catch_unwind()
-            .await;
-        let result = outcome.unwrap_or_else(|panic| {
-            error!(panic = panic_message(panic.as_ref()), "a request panicked");
-            Err(Failure::Internal)
-        });
+        let answering = AssertUnwindSafe(gateway.answer(&mut exchange)).catch_unwind();
+        let result = match cut.run_until_cancelled(answering).await {
+            None => Err(Failure::Stopping),
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => {
+                error!(panic = panic_message(panic.as_ref()), "a request panicked");
+                Err(Failure::Internal)
+            }
+        };
         if let Err(failure) = &result {
             exchange.fail(failure).await;
         }

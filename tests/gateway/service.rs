@@ -61,12 +61,41 @@ async fn stopping_cuts_what_still_runs_at_the_deadline() {
         ..GatewaySettings::default()
     };
     let (gateway, jobs) = with(settings, Vec::new()).await;
-    let mut client = Client::connect(gateway.address).await;
-    client.post(CHAT, &[], BODY).await;
+    let mut waiting = Client::connect(gateway.address).await;
+    waiting.post(CHAT, &[], BODY).await;
     let run = jobs.next().await.accept();
+    let mut reading = Client::connect(gateway.address).await;
+    reading.post(CHAT, &[], BODY).await;
+    let begun = jobs.next().await.accept();
+    begun.piece("Hi").await;
+    assert_eq!(reading.header().await.status(), 200);
+
+    let metrics = Arc::clone(&gateway.metrics);
     gateway.stop();
     run.cancelled().await;
+    begun.cancelled().await;
     gateway.stopped().await;
+    let answer = waiting.answer().await;
+    let error = &answer.json()["error"];
+    assert_eq!(
+        (answer.status(), &error["code"]),
+        (503, &json!("shutting_down"))
+    );
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    let mut rest = String::new();
+    while let Some(chunk) = reading.chunk().await {
+        rest.push_str(&chunk);
+    }
+    assert!(rest.contains("Hi"), "{rest}");
+    assert!(rest.contains(r#""code":"shutting_down""#), "{rest}");
+    // What was cut is counted, and so logged.
+    let counted = metrics.encode().unwrap();
+    for status in [200, 503] {
+        let line = format!(
+            r#"rkgate_requests_total{{class="chat",model="qwen3-0.6b",status="{status}"}} 1"#
+        );
+        assert!(counted.contains(&line), "{counted}");
+    }
 }
 
 #[tokio::test]

@@ -189,7 +189,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         "shutting down; once more ends it at once"
     );
     stop.cancel();
-    let deadline = config.limits.drain;
+    let deadline = Instant::now() + config.limits.drain;
     let ended = tokio::select! {
         signal = signals.next() => {
             warn!(signal = signal.name, "ended at once");
@@ -197,7 +197,7 @@ async fn serve(parts: Parts) -> Result<ExitCode, Failure> {
         }
         ended = async {
             let ended = answering.await;
-            engine.shutdown(deadline).await;
+            engine.shutdown(deadline.saturating_duration_since(Instant::now())).await;
             ended
         } => ended,
     };
