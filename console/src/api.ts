@@ -20,6 +20,10 @@ export function whenSignedOut(then: () => void): void {
   onSignedOut = then;
 }
 
+export function signedOut(): void {
+  onSignedOut();
+}
+
 export async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const headers: Record<string, string> = { "x-rkgate-console": "1" };
   const init: RequestInit = { method, headers, cache: "no-store" };
@@ -50,7 +54,7 @@ export async function call<T>(method: string, path: string, body?: unknown, sign
     return json as T;
   }
   if (response.status === 401 && path !== "/api/session") {
-    onSignedOut();
+    signedOut();
   }
   throw new ApiError(response.status, messageOf(json) ?? `${method} ${path}: status ${response.status}`, json);
 }

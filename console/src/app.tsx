@@ -111,6 +111,7 @@ function Pages({ session }: { session: Session }) {
         {title}
       </h1>
       {log?.state === "stopped" && <LogStopped log={log} />}
+      {log?.state === "running" && (log.lost > 0 || log.content_dropped > 0) && <LogIncomplete log={log} />}
       {view}
     </Shell>
   );
@@ -123,6 +124,17 @@ function LogStopped({ log }: { log: LogStatus }) {
       <p>
         Requests are answered as before. What fits into memory is written once the log can go on
         {log.lost > 0 && `; ${count(log.lost)} records are lost`}.
+      </p>
+    </Notice>
+  );
+}
+
+function LogIncomplete({ log }: { log: LogStatus }) {
+  return (
+    <Notice kind="warn" title="The prompt log is not complete">
+      <p>
+        More came than could be written. Since rkgate started, {count(log.content_dropped)} records were kept without what was
+        said, and {count(log.lost)} are lost.
       </p>
     </Notice>
   );

@@ -1,7 +1,8 @@
 // What goes on right now, from /api/events.
 
 import { useEffect, useState } from "preact/hooks";
-import type { BoardReadings, Engine, LiveRequest, LogStatus } from "./types";
+import { get, signedOut } from "./api";
+import type { BoardReadings, Engine, LiveRequest, LogStatus, Session } from "./types";
 
 export interface Live {
   connected: boolean;
@@ -39,7 +40,7 @@ export function connect(): void {
     change({ connected: false });
     // The browser tries again by itself, but not after a refusal.
     if (source?.readyState === EventSource.CLOSED) {
-      setTimeout(connect, 3000);
+      setTimeout(() => void again(), 3000);
     }
   };
   source.addEventListener("requests", (event) => {
@@ -51,6 +52,16 @@ export function connect(): void {
     const { board, engine, log } = JSON.parse(event.data) as { board: BoardReadings; engine: Engine; log: LogStatus };
     change({ board, engine, log });
   });
+}
+
+/** Listens again, unless the gateway has forgotten who is here: a stream does not say why it was refused. */
+async function again(): Promise<void> {
+  const session = await get<Session>("/api/session").catch(() => null);
+  if (session && !session.signed_in) {
+    signedOut();
+  } else {
+    connect();
+  }
 }
 
 export function useLive(): Live {

@@ -62,8 +62,9 @@ export function curl({ api, keyNeeded, class: name, headers, request }: Sent): s
   for (const [name, value] of Object.entries(headers)) {
     lines.push(`-H ${quoted(`${name}: ${value}`)}`);
   }
-  lines.push(`--data-binary ${quoted(JSON.stringify(isText ? textRequest(request) : request))}`);
-  return lines.join(" \\\n  ");
+  // A word of a command may not be as long as a picture is. JSON is one line, and so never the one that ends it.
+  lines.push("--data-binary @- <<'END'");
+  return `${lines.join(" \\\n  ")}\n${JSON.stringify(isText ? textRequest(request) : request)}\nEND\n`;
 }
 
 function server(api: string, path: string): string {

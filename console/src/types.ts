@@ -107,6 +107,8 @@ export interface LogStatus {
   reason?: string;
   /** Milliseconds since 1970. */
   since?: number;
+  /** Records whose content was left out. */
+  content_dropped: number;
   /** Records that were not written at all. */
   lost: number;
 }

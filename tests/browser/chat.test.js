@@ -68,6 +68,18 @@ test('copied as curl, it is answered again', async () => {
   assert.ok(JSON.parse(stdout).choices[0].message, stdout);
 });
 
+test('a long text is copied as curl as well', async () => {
+  // More than the model reads, so that it fails.
+  await ask(chat(`A picture of a harbour. ${'x'.repeat(200_000)}`));
+  await page.goto(`/log/${await logged({ text: 'harbour' })}`);
+  await page.getByRole('button', { name: /^Copy as curl/ }).click();
+  const command = await page.evaluate(() => navigator.clipboard.readText());
+  const shell = promisify(execFile)('sh');
+  shell.child.stdin.end(command);
+  const { stdout } = await shell;
+  assert.equal(JSON.parse(stdout).error?.code, 'context_length_exceeded', stdout);
+});
+
 test('a text to go on with is copied as one', async () => {
   const url = `${process.env.API}/completions`;
   const body = JSON.stringify({ model: 'qwen3-0.6b', prompt: 'Once upon a time', max_tokens: 8 });
@@ -111,14 +123,14 @@ test('the log finds it by its words, and its page by paging', async () => {
   await page.getByRole('searchbox', { name: 'Search' }).fill('');
   await page.getByLabel('Outcome').selectOption('failed');
   await rows.first().getByText('404').waitFor();
-  await page.getByRole('img', { name: /^Requests: 60, 60 failed/ }).waitFor();
+  await page.getByRole('img', { name: /^Requests: 61, 61 failed/ }).waitFor();
 
   await ask(chat('One that comes while somebody looks.'));
   await page.getByRole('button', { name: /come$/ }).waitFor();
 });
 
 test('every page says that the log has stopped', async () => {
-  const log = { state: 'stopped', since: Date.now(), reason: 'the disk is full', lost: 3 };
+  const log = { state: 'stopped', since: Date.now(), reason: 'the disk is full', lost: 3, content_dropped: 0 };
   const board = { board: { temperatures: [] }, engine: { workers: [], models: [], memory_budget_bytes: 1 }, log };
   const body = `event: board\ndata: ${JSON.stringify(board)}\n\n`;
   await page.route('/api/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
@@ -128,4 +140,26 @@ test('every page says that the log has stopped', async () => {
     await notice.getByText('the disk is full').waitFor();
     await notice.getByText('3 records are lost').waitFor();
   }
+});
+
+test('every page says that the log is not complete', async () => {
+  const log = { state: 'running', lost: 0, content_dropped: 7 };
+  const board = { board: { temperatures: [] }, engine: { workers: [], models: [], memory_budget_bytes: 1 }, log };
+  const body = `event: board\ndata: ${JSON.stringify(board)}\n\n`;
+  await page.route('/api/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  await page.goto('/log');
+  await page.getByText('7 records were kept without').waitFor();
+});
+
+test('somebody whom the gateway has forgotten is asked for the key again', async () => {
+  await page.unroute('/api/events');
+  let known = true;
+  const session = () => ({ key_needed: true, signed_in: known });
+  await page.route('/api/session', (route) => route.fulfill({ json: session() }));
+  await page.route('/api/events', (route) => {
+    known = false;
+    return route.fulfill({ status: 401, json: { error: { message: 'no session' } } });
+  });
+  await page.goto('/');
+  await page.getByLabel('API key').waitFor();
 });
