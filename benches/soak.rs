@@ -2,8 +2,8 @@
 //! on a simulated board that takes no time. Prints the memory of each process by the minute and what has been counted,
 //! and ends with 1 where a sum is wrong, a request is stuck or memory grows.
 //!
-//! `cargo bench --bench soak`; `-- SECONDS CONVERSATIONS` for another size than 600 and 500. It opens some three files for
-//! each conversation.
+//! `cargo bench --bench soak -- SECONDS CONVERSATIONS`; without the two it does nothing, so that `cargo bench` does not
+//! take its time. It opens some three files for each conversation.
 
 #![allow(
     clippy::print_stdout,
@@ -25,9 +25,13 @@ async fn main() -> ExitCode {
     // Cargo adds a word.
     let words = env::args().skip(1).filter(|word| word != "--bench");
     let numbers: Vec<u64> = words.map(|word| word.parse().expect("a number")).collect();
+    let [seconds, conversations] = numbers[..] else {
+        println!("nothing to do: cargo bench --bench soak -- SECONDS CONVERSATIONS");
+        return ExitCode::SUCCESS;
+    };
     let plan = Plan {
-        length: Length::Time(Duration::from_secs(numbers.first().copied().unwrap_or(600))),
-        conversations: numbers.get(1).copied().unwrap_or(500),
+        length: Length::Time(Duration::from_secs(seconds)),
+        conversations,
     };
     let faults = drive::run(&plan, |line| println!("{line}")).await;
     for fault in &faults {
