@@ -24,6 +24,8 @@ export interface LiveRequest {
   /** In order; it waits between them. */
   stretches: Stretch[];
   first_token: number | null;
+  /** How long the engine took to read the prompt; known at the end. */
+  prefill: number | null;
   ended: number | null;
   prompt_tokens: number | null;
   cached_tokens: number | null;

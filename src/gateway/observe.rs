@@ -194,6 +194,7 @@ pub(super) fn finished(
             status,
             failure: failure.map(Failure::message),
             first_token,
+            prefill: record.prefill,
             usage: record.usage,
         });
     }

@@ -75,6 +75,8 @@ pub struct Snapshot {
     pub stretches: Vec<Stretch>,
     /// When the first token or byte left.
     pub first_token: Option<u64>,
+    /// How long the engine took to read the prompt; known at the end.
+    pub prefill: Option<u64>,
     /// When it ended.
     pub ended: Option<u64>,
     /// Tokens of the prompt.
@@ -98,6 +100,8 @@ pub struct Ending {
     pub failure: Option<String>,
     /// Time to the first token or byte.
     pub first_token: Option<Duration>,
+    /// Time that the engine took to read the prompt, where it told.
+    pub prefill: Option<Duration>,
     /// Exact counts, where they are known.
     pub usage: Option<Usage>,
 }
@@ -158,6 +162,7 @@ impl Activity {
             ahead: None,
             stretches: Vec::new(),
             first_token: None,
+            prefill: None,
             ended: None,
             prompt_tokens: None,
             cached_tokens: None,
@@ -304,6 +309,7 @@ impl Ticket {
             snapshot.status = Some(ending.status);
             snapshot.failure = ending.failure;
             snapshot.first_token = ending.first_token.map(millis);
+            snapshot.prefill = ending.prefill.map(millis);
             if let Some(usage) = ending.usage {
                 snapshot.prompt_tokens = Some(usage.prompt);
                 snapshot.cached_tokens = Some(usage.cached);

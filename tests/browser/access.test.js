@@ -1,8 +1,7 @@
 // For everybody: by keyboard alone, and without what axe-core finds serious.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import axe from 'axe-core';
-import { ask, chat, logged, openBrowser, openPage, PHONE } from './page.js';
+import { ask, chat, logged, LOOKS, openBrowser, openPage, seriousFaults } from './page.js';
 
 const page = await openBrowser();
 await ask({ ...chat('Is everybody welcome?'), tools: [] });
@@ -63,11 +62,7 @@ test('the keyboard alone edits a rule, and leaves the editor again', async () =>
   assert.doesNotMatch(await focused(), /^Text of/, 'Tab leaves the editor');
 });
 
-for (const [name, options] of [
-  ['light', { colorScheme: 'light' }],
-  ['dark', { colorScheme: 'dark' }],
-  ['phone', { viewport: PHONE, colorScheme: 'light' }],
-]) {
+for (const [name, options] of LOOKS) {
   test(`axe-core finds nothing serious (${name})`, async () => {
     const own = await openPage(page.context().browser(), options);
     for (const path of PAGES) {
@@ -83,11 +78,7 @@ for (const [name, options] of [
       // What is fetched after the heading is there.
       await own.waitForLoadState('load');
       await own.waitForTimeout(500);
-      await own.evaluate(axe.source);
-      const { violations } = await own.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
-      const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-      const told = serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join('\n    ')}`);
-      assert.equal(told.join('\n'), '', path);
+      assert.equal(await seriousFaults(own), '', path);
     }
     await own.context().close();
   });

@@ -1,7 +1,7 @@
 // Models loaded, pinned and unloaded by hand.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { openBrowser } from './page.js';
+import { ask, chat, openBrowser } from './page.js';
 
 const page = await openBrowser();
 const row = page.getByRole('region', { name: 'Models of the embedded engine' }).locator('tbody', { hasText: 'qwen3-0.6b' });
@@ -20,6 +20,15 @@ test('a model is loaded, pinned, unpinned and unloaded', async () => {
   await reads('loaded');
   await press('Unload');
   await reads('not loaded');
+});
+
+test('the speeds of reading and writing are measured', async () => {
+  await ask({ ...chat(`Say it again: ${'the sea is blue, and so is the sky. '.repeat(40)}`), model: 'qwen3-0.6b' });
+  const column = async (name) => (await page.getByRole('columnheader').allInnerTexts()).findIndex((text) => text.trim() === name);
+  for (const name of ['Reads, measured', 'Writes, measured']) {
+    const cell = row.getByRole('row').getByRole('cell').nth((await column(name)) - 1);
+    await cell.getByText(/^[1-9][\d.,\s]* tok\/s$/).waitFor();
+  }
 });
 
 test('what is refused is told', async () => {

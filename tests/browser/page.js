@@ -1,11 +1,18 @@
 // The browser, the gateway behind the console, and what every check needs of both.
 import assert from 'node:assert/strict';
 import { after, afterEach } from 'node:test';
+import axe from 'axe-core';
 import { chromium } from 'playwright-core';
 
 const { API, CONSOLE, CHROMIUM } = process.env;
 export const DESKTOP = { width: 1360, height: 900 };
 export const PHONE = { width: 390, height: 844 };
+/** What a page is looked at with. */
+export const LOOKS = [
+  ['light', { colorScheme: 'light' }],
+  ['dark', { colorScheme: 'dark' }],
+  ['phone', { viewport: PHONE, colorScheme: 'light' }],
+];
 
 /** Opens a browser for the checks of one file. What a page complains about makes the check fail. */
 export async function openBrowser(options = {}) {
@@ -35,6 +42,14 @@ export async function openPage(browser, options = {}) {
     assert.deepEqual(told, []);
   });
   return page;
+}
+
+/** What axe-core finds serious on the page, in words; empty where that is nothing. */
+export async function seriousFaults(page) {
+  await page.evaluate(axe.source);
+  const { violations } = await page.evaluate(() => window.axe.run(document, { resultTypes: ['violations'] }));
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join('\n    ')}`).join('\n');
 }
 
 /** Sends a chat completion; gives the status and the answer. */

@@ -69,6 +69,15 @@ export function decodeSpeed(request: LiveRequest, now: number): number | null {
   return request.completion_tokens > 1 && writing > 0 ? (1000 * (request.completion_tokens - 1)) / writing : null;
 }
 
+/** Fewer tokens than these tell the time of starting to read rather than that of reading. */
+const READ_TOKENS = 64;
+
+/** Tokens per second of reading the prompt, less what was in the KV cache; known at the end. */
+export function prefillSpeed({ prompt_tokens, cached_tokens, prefill }: LiveRequest): number | null {
+  const read = (prompt_tokens ?? 0) - (cached_tokens ?? 0);
+  return prefill && read >= READ_TOKENS ? (1000 * read) / prefill : null;
+}
+
 /** How long it has waited for the NPU, in ms; nothing where it does not go there. */
 function waited(request: LiveRequest, now: number): number | null {
   return request.provider === "rkllm" ? spent(request, now, "wait", "load") : null;

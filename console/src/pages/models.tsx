@@ -5,7 +5,7 @@ import { useLive } from "../live";
 import { Notice } from "../parts/notice";
 import { Table, type Column } from "../parts/table";
 import type { Engine, LiveRequest, Model, Residency, State, Worker } from "../types";
-import { decodeSpeed } from "./live";
+import { decodeSpeed, prefillSpeed } from "./live";
 
 export function ModelsPage() {
   const { engine, ended } = useLive();
@@ -129,10 +129,12 @@ function Actions({ engine, model, act }: { engine: Engine; model: Model; act: (m
 }
 
 function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what: Act) => void): Column<Model>[] {
-  const measured = (model: Model) => {
+  const measured = (model: Model, speedOf: (request: LiveRequest) => number | null) => {
     const own = ended.filter((request) => request.model === model.id && request.provider === "rkllm" && request.status === 200);
-    return median(own.flatMap((request) => decodeSpeed(request, 0) ?? []));
+    return median(own.flatMap((request) => speedOf(request) ?? []));
   };
+  const reads = (model: Model) => measured(model, prefillSpeed);
+  const writes = (model: Model) => measured(model, (request) => decodeSpeed(request, 0));
   const held = (model: Model) => {
     const loaded = workersOf(engine, model).flatMap((worker) => worker.memory_bytes ?? []);
     return loaded.length > 0 ? loaded.reduce((sum, bytes) => sum + bytes, 0) : null;
@@ -158,7 +160,8 @@ function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what:
       minor: true,
     },
     { name: "Writes", cell: (it) => speed(it.decode_tokens_per_second), sort: (it) => it.decode_tokens_per_second, numeric: true },
-    { name: "Measured", cell: (it) => speed(measured(it)), sort: measured, numeric: true },
+    { name: "Reads, measured", cell: (it) => speed(reads(it)), sort: reads, numeric: true, minor: true },
+    { name: "Writes, measured", cell: (it) => speed(writes(it)), sort: writes, numeric: true },
   ];
 }
 
