@@ -1,48 +1,114 @@
 //! The dashboard and the metrics of a gateway that has served.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
-use super::server::{Server, call, get};
+use regex::Regex;
+use serde_json::Value;
 
-/// What only a board's kernel tells, and what only a mishap that no test can order leaves behind.
-const ELSEWHERE: [&str; 3] = [
-    "rkgate_board_",
-    "rkgate_prefix_misses_total",
-    "rkgate_prefix_lost_tokens_total",
-];
+use super::{
+    server::{Server, call, get},
+    shared::query,
+};
 
-#[test]
-fn the_dashboard_asks_for_metrics_that_are_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let dashboard = fs::read_to_string(root.join("deploy/grafana/rkgate.json")).unwrap();
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let asked: BTreeSet<&str> = dashboard
-        .split(|c: char| !is_name(c))
-        .filter(|word| word.starts_with("rkgate_") || word.starts_with("gen_ai_server_"))
-        .collect();
-    assert!(asked.len() > 30, "{asked:?}");
+/// What only a board's kernel tells.
+const ELSEWHERE: &str = "rkgate_board_";
 
+/// The labels of each metric, as `name="value"`.
+type Metrics = BTreeMap<String, BTreeSet<String>>;
+
+/// What a gateway tells after it has served, shared an answer and met an upstream that is gone.
+fn metrics() -> Metrics {
     let dir = tempfile::tempdir().unwrap();
     let upstream = "[[upstream]]\nname = \"gone\"\nurls = [\"http://127.0.0.1:1/v1\"]\nmodels = [{ as = \"far\", model = \"far\" }]\n";
     fs::write(dir.path().join("rkgate.toml"), upstream).unwrap();
     let collector = ("RKGATE_TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1");
     let server = Server::start(dir.path(), &["serve"], &[collector]);
-    for (model, status) in [("qwen3-0.6b", 200), ("far", 502)] {
-        let body = format!(
+    let hello = |model: &str| {
+        format!(
             r#"{{"model":"{model}","max_tokens":4,"messages":[{{"role":"user","content":"Hello"}}]}}"#
-        );
+        )
+    };
+    for (body, status) in [
+        (hello("qwen3-0.6b"), 200),
+        (hello("far"), 502),
+        (query(), 200),
+        (query(), 200),
+    ] {
         let answer = call(&server.api, "POST /v1/chat/completions HTTP/1.1", &body);
         assert_eq!(answer.0, status, "{}", answer.2);
     }
-    let (_, metrics) = get(&server.admin, "/metrics", "");
-    let there: BTreeSet<&str> = metrics
-        .lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(|line| line.split(['{', ' ']).next())
-        .collect();
-    let missing: Vec<_> = asked
-        .iter()
-        .filter(|name| !there.contains(*name) && !ELSEWHERE.iter().any(|it| name.starts_with(it)))
-        .collect();
-    assert!(missing.is_empty(), "{missing:?} of {there:?}");
+    let (_, text) = get(&server.admin, "/metrics", "");
+    let sample = Regex::new(r"^(\w+)(?:\{(.*)\})? ").unwrap();
+    let label = Regex::new(r#"\w+="[^"]*""#).unwrap();
+    let mut metrics = Metrics::new();
+    for sample in text.lines().filter_map(|line| sample.captures(line)) {
+        let labels = sample.get(2).map_or("", |labels| labels.as_str());
+        let known = metrics.entry(sample[1].to_owned()).or_default();
+        known.extend(
+            label
+                .find_iter(labels)
+                .map(|label| label.as_str().to_owned()),
+        );
+    }
+    metrics
+}
+
+/// The queries of the panels and the annotations.
+fn queries() -> Vec<String> {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/grafana/rkgate.json");
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    let list = |of: &Value, name: &str| of[name].as_array().cloned().unwrap_or_default();
+    let panels = list(&dashboard, "panels");
+    let targets = panels.iter().flat_map(|panel| list(panel, "targets"));
+    let annotations = list(&dashboard["annotations"], "list");
+    let exprs = targets
+        .chain(annotations)
+        .map(|it| it["expr"].as_str().unwrap().to_owned());
+    exprs.collect()
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_are_there() {
+    let metrics = metrics();
+    let queries = queries();
+    assert!(queries.len() > 40, "{}", queries.len());
+    let metric = Regex::new(r"\b((?:rkgate|gen_ai_server|gen_ai_client)_\w+)\{([^}]*)\}").unwrap();
+    let matcher = Regex::new(r#"(\w+)(=~|!=|!~|=)("[^"]*")"#).unwrap();
+    let groups = Regex::new(r"by \(([^)]*)\)").unwrap();
+    for query in queries {
+        let asked: Vec<_> = metric.captures_iter(&query).collect();
+        assert!(!asked.is_empty(), "{query}");
+        let mut told = BTreeSet::new();
+        for asked in asked
+            .iter()
+            .filter(|asked| !asked[1].starts_with(ELSEWHERE))
+        {
+            let there = metrics.get(&asked[1]);
+            let labels = there.unwrap_or_else(|| panic!("no {} for {query}", &asked[1]));
+            told.extend(labels);
+            for wanted in matcher.captures_iter(&asked[2]) {
+                let (name, value) = (&wanted[1], &wanted[3]);
+                let is_there = match &wanted[2] {
+                    "=" => labels.contains(&format!("{name}={value}")),
+                    // Prometheus adds the instance.
+                    _ => name == "instance" || has(labels, name),
+                };
+                assert!(is_there, "no {name} of {} for {query}", &asked[1]);
+            }
+        }
+        for group in groups.captures_iter(&query) {
+            for name in group[1].split(", ").filter(|name| *name != "instance") {
+                assert!(has(told.iter().copied(), name), "no {name} for {query}");
+            }
+        }
+    }
+}
+
+fn has<'l>(labels: impl IntoIterator<Item = &'l String>, name: &str) -> bool {
+    let begins = format!("{name}=");
+    labels.into_iter().any(|label| label.starts_with(&begins))
 }

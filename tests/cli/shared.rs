@@ -17,7 +17,7 @@ use super::{
 const CHAT: &str = "POST /v1/chat/completions HTTP/1.1\r\nContent-Type: application/json";
 
 /// The query task of a captured conversation.
-fn query() -> String {
+pub(crate) fn query() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policy/captures.jsonl");
     let captures = fs::read_to_string(path).unwrap();
     let mut captures = captures
