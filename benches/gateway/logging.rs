@@ -37,7 +37,7 @@ pub(crate) fn run() {
         .map(|(mode, dir)| (*mode, start(dir.path(), mode, &upstream)))
         .collect();
     println!(
-        "\nThe prompt log by `content`; {ROUNDS} alternating rounds, medians; the writer's time is in it, and what is more is taken round by round."
+        "\nThe prompt log by `content`; {ROUNDS} alternating rounds, medians; the writer's time is in it, and what is more is taken round by round (to reach: +5 %)."
     );
     cpu("engine, about 100 tokens", &gateways, MODEL, (1, 40));
     cpu("relayed stream of 60 tokens", &gateways, "stub", (16, 12));
@@ -47,7 +47,7 @@ pub(crate) fn run() {
 /// Streams at the rate that a log must bear: time to the first token and CPU time per request.
 fn at_rate(gateways: &[(&str, Process)]) {
     println!(
-        "\n{RATE} streams a second through the proxy, {ROUNDS} alternating rounds of {} s, medians.",
+        "\n{RATE} streams a second through the proxy, {ROUNDS} alternating rounds of {} s, medians (to reach: +5 %, and p99 as with `off`).",
         LASTS.as_secs()
     );
     let mut measured = vec![(Vec::new(), Vec::new(), Vec::new()); gateways.len()];

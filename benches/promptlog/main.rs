@@ -65,6 +65,20 @@ fn main() {
         since: Some(now - 86_400_000),
         ..Filter::default()
     };
+    // What the Log page opens with.
+    query(&path, "charts of the last day", |reader| {
+        reader
+            .series(&day, 60, now)
+            .map(|series| series.groups.len())
+    });
+    figure(
+        "charts of everything, ms",
+        median(&path, |reader| {
+            let series = reader.series(&Filter::default(), 60, now)?;
+            Ok(series.groups.len())
+        }),
+        None,
+    );
     figure(
         "sums over the last day, ms",
         median(&path, |reader| {
