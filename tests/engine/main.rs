@@ -15,6 +15,7 @@ mod economy;
 mod embedding;
 mod faults;
 mod instances;
+mod played;
 mod prompt_cache;
 mod queueing;
 mod residency;
