@@ -122,36 +122,37 @@ async fn who_leaves_while_a_long_prompt_is_read_costs_the_next_one_that_and_no_m
     let mut question = chat("qwen3-0.6b", &["Hello"]);
     question.max_tokens = Some(2);
     run(&engine, question.clone()).await.completion();
+    let mut turn = || reports.try_recv().unwrap();
+    turn();
     let long = "And what do you make of this, then? ".repeat(100);
-    let mut left = engine.submit(chat("qwen3-0.6b", &[&long])).await.unwrap();
-    loop {
-        match timeout(PATIENCE, left.progress.recv()).await.unwrap() {
-            Some(Progress::Reading { .. }) => break,
-            Some(_) => {}
-            None => panic!("it was not read"),
+    // The runtime reads a moment after that is told; on a busy machine it may hear of the end before.
+    for left in 1..=20 {
+        let mut leaves = engine.submit(chat("qwen3-0.6b", &[&long])).await.unwrap();
+        loop {
+            match timeout(PATIENCE, leaves.progress.recv()).await.unwrap() {
+                Some(Progress::Reading { .. }) => break,
+                Some(_) => {}
+                None => panic!("it was not read"),
+            }
+        }
+        let tokens = leaves.prompt_tokens;
+        drop(leaves);
+        run(&engine, question.clone()).await.completion();
+        let (aborted, next) = (turn(), turn());
+        assert!(aborted.stopped && aborted.prompt == tokens);
+        assert_eq!(aborted.completion, 0, "nothing is written for nobody");
+        let idle = next.began - aborted.ended;
+        assert!(idle < Duration::from_secs(1), "{idle:?}");
+        let counters = engine.status().counters;
+        assert_eq!((counters.cancelled, counters.completed), (left, 1 + left));
+        let read = aborted.ended - aborted.began;
+        if read > Duration::from_secs(1) {
+            assert!(read < aborted.prefill + Duration::from_secs(1), "{read:?}");
+            assert_eq!(counters.mispredicted, 0);
+            return;
         }
     }
-    let tokens = left.prompt_tokens;
-    drop(left);
-    run(&engine, question).await.completion();
-    let mut turn = || reports.try_recv().unwrap();
-    let (_, aborted, next) = (turn(), turn(), turn());
-    assert!(aborted.stopped && aborted.prompt == tokens);
-    assert_eq!(aborted.completion, 0, "nothing is written for nobody");
-    let read = aborted.ended - aborted.began;
-    assert!(read > Duration::from_millis(700), "{read:?}");
-    assert!(read < aborted.prefill + Duration::from_secs(1), "{read:?}");
-    let idle = next.began - aborted.ended;
-    assert!(idle < Duration::from_secs(1), "{idle:?}");
-    let counters = engine.status().counters;
-    assert_eq!(
-        (
-            counters.cancelled,
-            counters.completed,
-            counters.mispredicted
-        ),
-        (1, 2, 0)
-    );
+    panic!("no prompt was read");
 }
 
 #[tokio::test]
