@@ -33,7 +33,7 @@ export function SignIn({ onSignedIn }: { onSignedIn: () => void }) {
         </button>
       </form>
       <p id="about-keys" class="muted">
-        One of the keys in <code>keys.toml</code>. It is exchanged for a session and not kept.
+        A key from <code>keys.toml</code> without <code>admin = false</code>. It is exchanged for a session and not kept.
       </p>
     </main>
   );

@@ -454,4 +454,11 @@ pub(super) struct KeysFile {
 pub(super) struct KeyEntry {
     pub(super) name: At<String>,
     pub(super) sha256: At<String>,
+    /// Whether it opens the admin port as well.
+    #[serde(default = "yes")]
+    pub(super) admin: bool,
+}
+
+fn yes() -> bool {
+    true
 }

@@ -10,7 +10,14 @@ use crate::problem::Problem;
 /// The keys that open rkgate.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Keys {
-    keys: Vec<(String, [u8; 32])>,
+    keys: Vec<Key>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Key {
+    name: String,
+    digest: [u8; 32],
+    is_admin: bool,
 }
 
 impl Keys {
@@ -23,32 +30,36 @@ impl Keys {
     /// The keys' names, each with the SHA-256 digest of its key.
     pub fn digests(&self) -> impl Iterator<Item = (&str, [u8; 32])> {
         let keys = self.keys.iter();
-        keys.map(|(name, digest)| (name.as_str(), *digest))
+        keys.map(|key| (key.name.as_str(), key.digest))
     }
 
-    /// The name of the key that was presented, if it is one of ours.
+    /// The name of the key that was presented, if it opens the admin port.
     #[must_use]
-    pub fn name_of(&self, presented: &str) -> Option<&str> {
+    pub fn admin(&self, presented: &str) -> Option<&str> {
         let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
         // What the time of comparing hashes tells does not lead to a key.
         self.keys
             .iter()
-            .find(|(_, known)| *known == hash)
-            .map(|(name, _)| name.as_str())
+            .find(|key| key.digest == hash && key.is_admin)
+            .map(|key| key.name.as_str())
     }
 
     pub(super) fn checked(file: &KeysFile, problems: &mut Vec<Problem>) -> Self {
         let mut keys = Self::default();
         for entry in &file.key {
             let (name, sha256) = (&entry.name, &entry.sha256);
-            if keys.keys.iter().any(|(known, _)| *known == name.value) {
+            if keys.keys.iter().any(|known| known.name == name.value) {
                 problems.push(
                     Problem::error("C005", format!("two keys are named `{}`", name.value))
                         .at(name.span.clone(), "the second one"),
                 );
             }
             match hash(&sha256.value) {
-                Some(hash) => keys.keys.push((name.value.clone(), hash)),
+                Some(digest) => keys.keys.push(Key {
+                    name: name.value.clone(),
+                    digest,
+                    is_admin: entry.admin,
+                }),
                 None => problems.push(
                     Problem::error(
                         "C009",
@@ -67,7 +78,7 @@ impl Keys {
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         f.debug_set()
-            .entries(self.keys.iter().map(|(name, _)| name))
+            .entries(self.keys.iter().map(|key| &key.name))
             .finish()
     }
 }

@@ -156,18 +156,19 @@ fn keys_open_only_to_those_who_have_them() {
     let dir = tempfile::tempdir().unwrap();
     // printf %s open-sesame | sha256sum
     let sha256 = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
-    fs::write(
-        dir.path().join("keys.toml"),
-        format!("[[key]]\nname = \"webui\"\nsha256 = \"{sha256}\"\n"),
-    )
-    .unwrap();
+    let key = format!("[[key]]\nname = \"webui\"\nsha256 = \"{sha256}\"\n");
     let path = dir.path().join("rkgate.toml");
-    let config = inputs(&[])
-        .evaluate(&path, "[listen]\napi = \"0.0.0.0:0\"\n")
-        .unwrap()
-        .config;
-    assert_eq!(config.keys.name_of("open-sesame"), Some("webui"));
-    assert_eq!(config.keys.name_of("open-barley"), None);
+    let with = |keys: &str| {
+        fs::write(dir.path().join("keys.toml"), keys).unwrap();
+        let evaluated = inputs(&[]).evaluate(&path, "[listen]\napi = \"0.0.0.0:0\"\n");
+        evaluated.unwrap().config
+    };
+    let config = with(&key);
+    assert_eq!(config.keys.admin("open-sesame"), Some("webui"));
+    assert_eq!(config.keys.admin("open-barley"), None);
+    let chats_only = with(&format!("{key}admin = false\n"));
+    assert_eq!(chats_only.keys.admin("open-sesame"), None);
+    assert_eq!(chats_only.keys.digests().count(), 1);
     assert!(!format!("{config:?}").contains(&sha256[..8]));
 }
 

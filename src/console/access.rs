@@ -35,8 +35,8 @@ pub(super) enum Refusal {
     /// A browser sent it without the header that only our page sends.
     #[error("a browser's request needs the header x-rkgate-console: 1")]
     NotTheConsole,
-    /// There are keys, and none was presented.
-    #[error("this needs an API key: Authorization: Bearer <key>")]
+    /// There are keys, and none was presented that opens the admin port.
+    #[error("this needs an API key of an administrator: Authorization: Bearer <key>")]
     NoKey,
 }
 
@@ -79,7 +79,7 @@ pub(super) async fn from_here(
     }
 }
 
-/// Where there are keys, state is for those who have one; health and metrics are for probes, which have none.
+/// Where there are keys, state is for those who have an administrator's; health and metrics are for probes, which have none.
 pub(super) async fn with_key(
     State(admin): State<Arc<Admin>>,
     request: Request,
@@ -95,7 +95,7 @@ pub(super) async fn with_key(
 /// Whether no key is needed, or one or a session was presented.
 pub(super) fn is_known(admin: &Admin, headers: &HeaderMap) -> bool {
     let keys = &admin.config.keys;
-    let has_key = || bearer(headers).is_some_and(|key| keys.name_of(key).is_some());
+    let has_key = || bearer(headers).is_some_and(|key| keys.admin(key).is_some());
     let has_session = || session::token(headers).is_some_and(|token| admin.sessions.use_one(token));
     keys.is_empty() || has_key() || has_session()
 }

@@ -91,8 +91,8 @@ pub(super) async fn sign_in(
     State(admin): State<Arc<Admin>>,
     Json(SignIn { key }): Json<SignIn>,
 ) -> Response {
-    let Some(name) = admin.config.keys.name_of(key.trim()) else {
-        let error = json!({ "error": { "message": "this key is not known" } });
+    let Some(name) = admin.config.keys.admin(key.trim()) else {
+        let error = json!({ "error": { "message": "this is no key of an administrator" } });
         return (StatusCode::UNAUTHORIZED, Json(error)).into_response();
     };
     tracing::info!(key = name, "signed in to the console");
