@@ -51,6 +51,7 @@ pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<Ex
     findings.extend(doctor::machine(&board, config.as_ref()));
     if let Some(config) = &config {
         findings.extend(doctor::models(&board, config));
+        findings.push(doctor::prompt_log(&config.log.place));
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build();

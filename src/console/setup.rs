@@ -13,6 +13,7 @@ pub(super) async fn setup(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let look = move || {
         let mut findings = doctor::machine(&looked.board, Some(&looked.config));
         findings.extend(doctor::models(&looked.board, &looked.config));
+        findings.push(doctor::running_prompt_log(&looked.prompt_log));
         findings
     };
     let mut findings = tokio::task::spawn_blocking(look).await.unwrap_or_default();

@@ -4,6 +4,7 @@ mod board;
 mod budget;
 mod host;
 mod network;
+mod prompt_log;
 pub(crate) mod running;
 pub(crate) mod runtime;
 mod webui;
@@ -11,8 +12,9 @@ mod webui;
 use serde::Serialize;
 
 use crate::{
-    config::{Config, Library},
+    config::{Config, Library, LogStore},
     engine::{catalog::Catalog, memory_budget},
+    promptlog::PromptLog,
     telemetry::board::Board,
 };
 
@@ -161,6 +163,18 @@ pub fn models(board: &Board, config: &Config) -> Vec<Finding> {
     let room = memory_budget(config.engine.memory_budget.into(), simulated);
     findings.extend(budget::findings(catalog.models(), room));
     findings
+}
+
+/// Whether the prompt log can be read and written.
+#[must_use]
+pub fn prompt_log(place: &LogStore) -> Finding {
+    prompt_log::finding(place)
+}
+
+/// Whether the prompt log of a running gateway is written.
+#[must_use]
+pub fn running_prompt_log(log: &PromptLog) -> Finding {
+    prompt_log::of_writer(log.place(), &log.status().health)
 }
 
 /// Whether this configuration's addresses can be listened on. A running gateway is in its own way.

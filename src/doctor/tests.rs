@@ -235,3 +235,17 @@ async fn ports_and_upstreams_are_tried() {
     assert_eq!(status(&findings, "ports"), [Status::Warn, Status::Ok]);
     assert_eq!(status(&findings, "upstream"), [Status::Ok, Status::Fail]);
 }
+
+#[test]
+fn a_prompt_log_that_cannot_be_written_is_told_with_its_cure() {
+    let root = tree(&[("garbage.sqlite", "this is no database ")]);
+    let finding = |name: &str| prompt_log(&LogStore::Sqlite(root.path().join(name)));
+    let new = finding("new.sqlite");
+    assert_eq!(new.status, Status::Ok, "{new:?}");
+    assert!(!root.path().join("new.sqlite").exists());
+    let garbage = finding("garbage.sqlite");
+    assert_eq!(garbage.status, Status::Fail, "{garbage:?}");
+    assert!(garbage.fix.unwrap().starts_with("move the file away"));
+    let nowhere = finding("missing/new.sqlite");
+    assert_eq!(nowhere.status, Status::Fail, "{nowhere:?}");
+}
