@@ -216,7 +216,7 @@ export interface Logged {
   /** Why much of the prompt was not found in the KV cache. */
   miss: string | null;
   timings: { queued_ms: number | null; first_token_ms: number | null; total_ms: number; tokens_per_second: number | null };
-  kept: "full" | "redacted" | "off" | "opted_out" | "dropped" | "unread";
+  kept: "full" | "redacted" | "off" | "opted_out" | "dropped" | "unread" | "damaged";
 }
 
 export interface LoggedSummary extends Logged {

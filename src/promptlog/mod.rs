@@ -19,6 +19,7 @@ mod stats;
 mod status;
 mod store;
 pub mod transcript;
+mod weight;
 mod writer;
 
 pub use answer::{Reply, ReplyBody, read_reply};

@@ -15,6 +15,7 @@ use tokio::sync::broadcast;
 use super::{
     Kept, Limits, Record, ReplyBody, Status, Summary,
     status::Board,
+    weight,
     writer::{self, Writer},
 };
 use crate::{
@@ -66,7 +67,8 @@ pub struct Entry {
 }
 
 pub(super) enum Message {
-    Entry(Box<Entry>),
+    /// A record, and the weight that it was counted with.
+    Entry(Box<Entry>, usize),
     /// Write what has come, say so, and end.
     Close(SyncSender<()>),
 }
@@ -121,17 +123,19 @@ impl PromptLog {
             entry.strip(kept);
         }
         let board = &*self.board;
-        let weight = entry.weight();
-        if weight > 0 && board.held.fetch_add(weight, Ordering::Relaxed) + weight > MOST_CONTENT {
+        let mut weight = entry.weight();
+        let held = board.held.fetch_add(weight, Ordering::Relaxed);
+        // What is larger than all that may wait is not the writer's fault: it passes where nothing else waits.
+        if weight > 0 && held > 0 && held + weight > MOST_CONTENT {
             board.held.fetch_sub(weight, Ordering::Relaxed);
             board.content_dropped.fetch_add(1, Ordering::Relaxed);
             entry.strip(Kept::Dropped);
+            weight = 0;
         }
-        let weight = entry.weight();
         let waiting = board.waiting.fetch_add(1, Ordering::Relaxed);
         if self
             .sender
-            .try_send(Message::Entry(Box::new(entry)))
+            .try_send(Message::Entry(Box::new(entry), weight))
             .is_err()
         {
             board.held.fetch_sub(weight, Ordering::Relaxed);
@@ -173,10 +177,11 @@ impl PromptLog {
 }
 
 impl Entry {
-    pub(super) fn weight(&self) -> usize {
+    /// Bytes of memory that its content takes, roughly.
+    fn weight(&self) -> usize {
         let content = self.record.content.as_ref();
         let reply = self.reply.as_ref();
-        content.map_or(0, super::Content::weight) + reply.map_or(0, ReplyBody::len)
+        content.map_or(0, weight::of) + reply.map_or(0, ReplyBody::len)
     }
 
     /// Leaves metadata only.

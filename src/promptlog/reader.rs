@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt, ops::ControlFlow, sync::Arc};
 
 use super::{
-    Filter, Record, Summary,
+    Filter, Kept, Record, Summary,
     query::{Bound, Query},
     store::{self, COLUMNS, Detail, NOTHING, Numbers, Place, Resolver, Source, StoreError},
 };
@@ -11,6 +11,7 @@ use crate::{config::LogStore, engine::Miss};
 
 /// Reads the log. Every call sees what had been written when it began.
 pub struct Reader {
+    place: LogStore,
     source: Box<dyn Source>,
     words: HashMap<i64, Arc<str>>,
     /// Texts of records that others refer to.
@@ -42,10 +43,32 @@ impl Reader {
     /// When there is no log at this place, or this version cannot read it.
     pub fn open(place: &LogStore) -> Result<Self, StoreError> {
         Ok(Self {
+            place: place.clone(),
             source: store::open_to_read(place)?,
             words: HashMap::new(),
             texts: HashMap::new(),
         })
+    }
+
+    /// Turns to the file that is in the log's place now, where it was deleted or moved; says whether that is another log,
+    /// whose records are counted anew.
+    ///
+    /// # Errors
+    /// When this version cannot read what is there.
+    pub fn turn(&mut self) -> Result<bool, StoreError> {
+        if self.source.is_in_place() {
+            return Ok(false);
+        }
+        match Self::open(&self.place) {
+            Ok(new) => {
+                let is_another = new.source.log() != self.source.log();
+                *self = new;
+                Ok(is_another)
+            }
+            // Nothing has been written since.
+            Err(StoreError::Missing { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// A page of at most `limit` records older than `before`, newest first, without their content.
@@ -65,7 +88,8 @@ impl Reader {
             "DESC",
         )?;
         let next = (rows.len() == limit).then(|| rows.last().map(|row| row.id));
-        let summaries = rows.into_iter().map(|row| self.summary(row));
+        let summaries = rows.into_iter();
+        let summaries = summaries.filter_map(|row| self.summary(row).transpose());
         Ok(Page {
             records: summaries.collect::<Result<_, _>>()?,
             next: next.flatten(),
@@ -83,7 +107,8 @@ impl Reader {
         limit: usize,
     ) -> Result<Vec<Summary>, StoreError> {
         let rows = self.rows(filter, Bound::Above(after), Some(limit), "ASC")?;
-        let summaries = rows.into_iter().map(|row| self.summary(row));
+        let summaries = rows.into_iter();
+        let summaries = summaries.filter_map(|row| self.summary(row).transpose());
         summaries.collect()
     }
 
@@ -130,24 +155,32 @@ impl Reader {
             .unwrap_or(0))
     }
 
-    /// A record with its content; `None` where there is none of this number, or no longer.
+    /// A record with its content, or, where it is [damaged](Kept::Damaged), what can be read of it; `None` where there is
+    /// none of this number, or no longer.
     ///
     /// # Errors
-    /// When the database cannot be read or the record is damaged.
+    /// When the database cannot be read.
     pub fn get(&mut self, id: i64) -> Result<Option<Record>, StoreError> {
+        match self.row(id)? {
+            Some(row) => self.readable(row),
+            None => Ok(None),
+        }
+    }
+
+    fn row(&mut self, id: i64) -> Result<Option<Numbers>, StoreError> {
         let living = self.source.dialect().living();
         let sql = format!("SELECT {COLUMNS} FROM records WHERE id = ? AND {living}");
         let mut found = None;
         self.source.each(&sql, &[id.into()], &mut |row| {
             found = Some(Numbers::of(row));
         })?;
-        found.map(|row| self.whole(row)).transpose()
+        Ok(found)
     }
 
-    /// Calls `each` with every record that fits and its content, oldest first, until it breaks.
+    /// Calls `each` with every record that fits, as [`Reader::get`] gives it, oldest first, until it breaks.
     ///
     /// # Errors
-    /// When the database cannot be read or a record is damaged.
+    /// When the database cannot be read.
     pub fn each(
         &mut self,
         filter: &Filter,
@@ -197,9 +230,8 @@ impl Reader {
                 let id = row.id;
                 after = id;
                 // It may have been deleted since.
-                let record = match self.whole(row) {
-                    Err(StoreError::Damaged { .. }) if self.get(id)?.is_none() => continue,
-                    record => record?,
+                let Some(record) = self.readable(row)? else {
+                    continue;
                 };
                 if each(id, record).is_break() {
                     return Ok(());
@@ -323,15 +355,46 @@ impl Reader {
         })
     }
 
-    fn summary(&mut self, row: Numbers) -> Result<Summary, StoreError> {
+    /// `None` where the record has been deleted since.
+    fn summary(&mut self, row: Numbers) -> Result<Option<Summary>, StoreError> {
         let id = row.id;
-        let (record, mut detail) = self.with_names(row)?;
-        let preview = std::mem::take(&mut detail.preview);
-        Ok(Summary {
+        let (record, preview) = match self.with_names(row) {
+            Ok((record, mut detail)) => (record, std::mem::take(&mut detail.preview)),
+            Err(StoreError::Damaged { .. }) => match self.damaged(row)? {
+                Some(record) => (record, String::new()),
+                None => return Ok(None),
+            },
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Summary {
             id,
             record,
             preview,
-        })
+        }))
+    }
+
+    /// The whole record or what can be read of it; `None` where it has been deleted since.
+    fn readable(&mut self, row: Numbers) -> Result<Option<Record>, StoreError> {
+        match self.whole(row) {
+            Err(StoreError::Damaged { .. }) => self.damaged(row),
+            record => record.map(Some),
+        }
+    }
+
+    /// What can be read of a damaged record; `None` where it only seems so, because it has been deleted since.
+    fn damaged(&mut self, row: Numbers) -> Result<Option<Record>, StoreError> {
+        if self.row(row.id)?.is_none() {
+            return Ok(None);
+        }
+        let record = match self.with_names(row) {
+            Ok((record, _)) => record,
+            Err(StoreError::Damaged { .. }) => self.numbers(row)?,
+            Err(error) => return Err(error),
+        };
+        Ok(Some(Record {
+            kept: Kept::Damaged,
+            ..record
+        }))
     }
 
     fn with_names(&mut self, row: Numbers) -> Result<(Record, Detail), StoreError> {

@@ -116,17 +116,20 @@ pub enum Kept {
     Dropped,
     /// Nothing: the request could not be read, or is of a kind that rkgate passes on unread.
     Unread,
+    /// Nothing that could be read again: the record is damaged. Never written.
+    Damaged,
 }
 
 impl Kept {
     /// Every value, in the order of its number in the database.
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Full,
         Self::Redacted,
         Self::Off,
         Self::OptedOut,
         Self::Dropped,
         Self::Unread,
+        Self::Damaged,
     ];
 
     /// The word in exports.
@@ -139,6 +142,7 @@ impl Kept {
             Self::OptedOut => "opted_out",
             Self::Dropped => "dropped",
             Self::Unread => "unread",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -178,33 +182,6 @@ impl Content {
         messages
             .find(|message| message.role == chat::Role::User)
             .map_or(Cow::Borrowed(""), |message| message.content.text())
-    }
-
-    /// Bytes of text in it, as far as a glance tells: tool definitions are not measured.
-    #[must_use]
-    pub(super) fn weight(&self) -> usize {
-        let requests = std::iter::once(&self.before).chain(&self.after);
-        let text: usize = requests
-            .map(|request| {
-                let messages = request.messages.iter();
-                let said: usize = messages.map(|message| weight(&message.content)).sum();
-                request.model.len() + said
-            })
-            .sum();
-        text + self.answer.content.len() + self.answer.reasoning.len()
-    }
-}
-
-fn weight(content: &chat::Content) -> usize {
-    match content {
-        chat::Content::Text(text) => text.len(),
-        chat::Content::Parts(parts) => parts
-            .iter()
-            .map(|part| match part {
-                chat::Part::Text(text) | chat::Part::Image(text) => text.len(),
-                chat::Part::Other(_) => 0,
-            })
-            .sum(),
     }
 }
 

@@ -83,7 +83,9 @@ impl From<&StoreError> for FailureKind {
             | StoreError::Older { .. }
             | StoreError::Foreign { .. }
             | StoreError::Encoding { .. }
+            | StoreError::Unfit { .. }
             | StoreError::Damaged { .. } => return Self::Unusable,
+            StoreError::Taken { .. } => return Self::Busy,
             StoreError::Silent { .. } => return Self::Unreachable,
             StoreError::Connection { .. } => return Self::Other,
             StoreError::Server { source, .. } => return Self::of_server(source.code()),

@@ -5,7 +5,10 @@
     reason = "tests"
 )]
 
+mod damage;
+mod files;
 mod limits;
+mod queue;
 mod round_trip;
 mod service;
 

@@ -1,7 +1,7 @@
 //! The thread that owns the database.
 
 use std::{
-    io,
+    io, mem,
     sync::{
         Arc,
         atomic::Ordering,
@@ -31,6 +31,8 @@ const MOST_PENDING: usize = 8192;
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// What the writer adds to its niceness: a flush of a second's records must not hold up a token on a busy core.
 const NICENESS: i32 = 10;
+/// Time of a flush that goes to deleting what the log may not keep: half of it, and no more than this.
+const LONGEST_TIDYING: Duration = Duration::from_millis(250);
 /// How often limits are looked at where nothing is written.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -40,13 +42,19 @@ pub(super) struct Writer {
     board: Arc<Board>,
     written: broadcast::Sender<Arc<Summary>>,
     store: Option<Box<dyn Store>>,
-    /// What waits for the next flush, with the weight that it was counted with.
-    pending: Vec<(Box<Entry>, usize)>,
+    pending: Vec<Pending>,
     pause: Duration,
     /// When the last flush ended.
     flushed: Instant,
     /// There is more to delete than the last flush did.
     untidy: bool,
+}
+
+/// What waits for the next flush.
+struct Pending {
+    entry: Box<Entry>,
+    /// What its content was counted with.
+    weight: usize,
 }
 
 /// Why records are written.
@@ -101,6 +109,7 @@ impl Writer {
                 Ok(reason) => self.flush(reason),
                 Err(Ended { done }) => {
                     self.flush(Reason::Due);
+                    self.close();
                     if let Some(done) = done {
                         // Who asked may have stopped waiting.
                         let _ = done.send(());
@@ -140,9 +149,9 @@ impl Writer {
                 received => received.map_err(|_| RecvTimeoutError::Disconnected),
             };
             match received {
-                Ok(Message::Entry(entry)) => {
-                    let weight = entry.weight();
-                    self.pending.push((self.prepared(entry), weight));
+                Ok(Message::Entry(entry, weight)) => {
+                    let entry = self.prepared(entry);
+                    self.pending.push(Pending { entry, weight });
                 }
                 Ok(Message::Close(done)) => return Err(Ended { done: Some(done) }),
                 Err(RecvTimeoutError::Timeout) => return Ok(Reason::Due),
@@ -195,14 +204,20 @@ impl Writer {
                 }
                 // Opening anew makes good whatever state the failure left.
                 self.store = None;
-                if matches!(error, StoreError::Damaged { .. }) {
-                    self.strip();
-                }
             }
         }
     }
 
     fn write(&mut self, reason: Reason) -> Result<(), StoreError> {
+        if self
+            .store
+            .as_ref()
+            .is_some_and(|store| !store.is_in_place())
+        {
+            let place = &self.settings.place;
+            tracing::warn!("the prompt log is no longer at {place}: it is begun anew there");
+            self.close();
+        }
         let store = match &mut self.store {
             Some(store) => store,
             none => none.insert(store::open(&self.settings.place, self.settings.limits)?),
@@ -214,13 +229,22 @@ impl Writer {
                 break;
             }
             let records = self.pending.iter().take(batch);
-            let mut records = records.map(|(entry, _)| &entry.record);
-            let ids = if last {
+            let mut records = records.map(|pending| &pending.entry.record);
+            let written = if last {
                 store.write(&mut records)
             } else {
                 store.write_ahead(&mut records)
-            }?;
-            for (id, (entry, weight)) in ids.into_iter().zip(self.pending.drain(..batch)) {
+            };
+            let ids = match written {
+                Err(StoreError::Unfit { place, reason }) => {
+                    tracing::warn!("the prompt log cannot keep a request whole: {reason}");
+                    make_do(&mut self.pending, place, &self.board);
+                    continue;
+                }
+                written => written?,
+            };
+            for (id, pending) in ids.into_iter().zip(self.pending.drain(..batch)) {
+                let Pending { entry, weight } = pending;
                 self.board.held.fetch_sub(weight, Ordering::Relaxed);
                 self.board.waiting.fetch_sub(1, Ordering::Relaxed);
                 self.board.written.fetch_add(1, Ordering::Relaxed);
@@ -233,20 +257,36 @@ impl Writer {
         if reason == Reason::Many {
             return Ok(());
         }
-        self.untidy = store.tidy(Utc::now().timestamp_millis())?;
+        let patience = (self.settings.flush / 2).min(LONGEST_TIDYING);
+        self.untidy = store.tidy(Utc::now().timestamp_millis(), patience)?;
         self.board.size.store(store.size()?, Ordering::Relaxed);
         Ok(())
     }
 
-    /// A record that cannot be written must not keep the others from it.
-    fn strip(&mut self) {
-        for (entry, weight) in &mut self.pending {
-            entry.strip(Kept::Dropped);
-            self.board
-                .held
-                .fetch_sub(std::mem::take(weight), Ordering::Relaxed);
-            self.board.content_dropped.fetch_add(1, Ordering::Relaxed);
+    fn close(&mut self) {
+        if let Some(store) = self.store.take()
+            && let Err(error) = store.close()
+        {
+            tracing::warn!("the prompt log was not closed well: {}", error.words());
         }
+    }
+}
+
+/// A record that cannot be written must not keep the others from it: it loses its content, and then goes itself.
+fn make_do(pending: &mut Vec<Pending>, place: usize, board: &Board) {
+    let Some(record) = pending.get_mut(place) else {
+        return;
+    };
+    board
+        .held
+        .fetch_sub(mem::take(&mut record.weight), Ordering::Relaxed);
+    if record.entry.record.content.is_some() {
+        record.entry.strip(Kept::Dropped);
+        board.content_dropped.fetch_add(1, Ordering::Relaxed);
+    } else {
+        pending.remove(place);
+        board.waiting.fetch_sub(1, Ordering::Relaxed);
+        board.lost.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -259,3 +299,6 @@ fn summary(id: i64, entry: Entry) -> Summary {
         preview: preview.unwrap_or_default(),
     }
 }
+
+#[cfg(test)]
+mod tests;

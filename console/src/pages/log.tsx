@@ -245,7 +245,14 @@ const COLUMNS: Column<LoggedSummary>[] = [
     name: "Last message",
     cell: (it) => (
       <a class="preview" href={`/log/${it.id}`}>
-        {it.preview === "" ? <span class="muted">request {it.id}</span> : <Untrusted text={it.preview} />}
+        {it.preview === "" ? (
+          <span class="muted">
+            request {it.id}
+            {it.kept === "damaged" && ", damaged"}
+          </span>
+        ) : (
+          <Untrusted text={it.preview} />
+        )}
       </a>
     ),
   },

@@ -66,6 +66,7 @@ const WITHOUT = {
   opted_out: "The request asked for its content not to be kept.",
   dropped: "The writer could not keep up; the content was left out.",
   unread: "Its text is not kept: it could not be read, or is of a kind that rkgate does not look into, such as embeddings.",
+  damaged: "The record is damaged: its content cannot be read.",
   full: "",
   redacted: "",
 };

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use super::{Failure, code, filter::Filters, unreadable};
 use crate::{
     cli::progress,
-    promptlog::{Reader, export},
+    promptlog::{Kept, Reader, export},
 };
 
 #[derive(Debug, Args)]
@@ -65,8 +65,10 @@ pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Fa
         writeln!(out, "{header}")?;
     }
     let mut written = Ok(());
+    let mut damaged = 0_u64;
     let read = reader.each(&filter, |id, record| {
         progress.inc(1);
+        damaged += u64::from(record.kept == Kept::Damaged);
         if let Some(line) = format.line(id, &record) {
             written = writeln!(out, "{line}");
         }
@@ -79,6 +81,12 @@ pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Fa
     read.map_err(unreadable)?;
     written?;
     out.flush()?;
+    if damaged > 0 {
+        writeln!(
+            io::stderr(),
+            "{damaged} of them are damaged: only what can be read is written (`kept` says `damaged`)"
+        )?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,7 +19,7 @@ use crate::{
     cli::Format,
     policy::{Step, StepOutcome},
     promptlog::{
-        Content, Filter, Reader, Record, json,
+        Content, Filter, Kept, Reader, Record, json,
         transcript::{Line, difference, transcript},
     },
 };
@@ -84,8 +84,13 @@ impl<W: Write> Page<'_, W> {
     fn write(mut self, id: i64, record: &Record, diff: bool) -> io::Result<()> {
         self.facts(id, record)?;
         let Some(content) = &record.content else {
-            let why = record.kept.as_str();
-            return writeln!(self.out, "\nNo content is kept: {why}.");
+            return match record.kept {
+                Kept::Damaged => writeln!(
+                    self.out,
+                    "\nThe record is damaged: its content cannot be read."
+                ),
+                kept => writeln!(self.out, "\nNo content is kept: {}.", kept.as_str()),
+            };
         };
         match &content.after {
             Some(after) if diff => {

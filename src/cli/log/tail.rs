@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     cli::Format,
-    promptlog::{Reader, Summary},
+    promptlog::{Kept, Reader, Summary},
 };
 
 #[derive(Debug, Args)]
@@ -63,6 +63,9 @@ pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Fa
         thread::park_timeout(LOOK);
         let newest = reader.newest().map_err(unreadable)?;
         if newest <= seen {
+            if reader.turn().map_err(unreadable)? {
+                seen = 0;
+            }
             continue;
         }
         let new = reader.newer(&filter, seen, CHUNK).map_err(unreadable)?;
@@ -125,6 +128,9 @@ fn line(summary: &Summary, paint: Paint) -> String {
         let error = paint::line(error);
         line += &format!("  {}", paint.colour(AnsiColor::Red, &error));
     }
+    if record.kept == Kept::Damaged {
+        line += &format!("  {}", paint.colour(AnsiColor::Red, "damaged"));
+    }
     if !summary.preview.is_empty() {
         line += &format!("  {}", paint::line(&summary.preview));
     }
@@ -135,6 +141,20 @@ fn line(summary: &Summary, paint: Paint) -> String {
 mod tests {
     use super::*;
     use crate::promptlog::Record;
+
+    #[test]
+    fn a_damaged_record_is_marked() {
+        let summary = Summary {
+            id: 1,
+            record: Record {
+                kept: Kept::Damaged,
+                ..Record::default()
+            },
+            preview: String::new(),
+        };
+        let line = line(&summary, Paint::chosen(clap::ColorChoice::Never));
+        assert!(line.ends_with("  damaged"), "{line}");
+    }
 
     #[test]
     fn a_record_is_one_line_whatever_its_client_wrote() {

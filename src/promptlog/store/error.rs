@@ -2,6 +2,8 @@
 
 use std::{error::Error, path::PathBuf};
 
+use rusqlite::ErrorCode;
+
 /// What went wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -52,7 +54,9 @@ pub enum StoreError {
         reason: String,
     },
     /// A later version wrote it.
-    #[error("the prompt log is of format {found}; this version knows up to {known}")]
+    #[error(
+        "the prompt log is of format {found}, and this version knows up to {known}; use the version that wrote it, or move the log away (`log.path`, `log.url`) and rkgate begins a new one"
+    )]
     Newer {
         /// The log's format.
         found: u32,
@@ -70,7 +74,9 @@ pub enum StoreError {
         known: u32,
     },
     /// It is some other program's database.
-    #[error("{place} is a database, but no prompt log")]
+    #[error(
+        "{place} is a database, but no prompt log; set `log.path` or `log.url` to another place"
+    )]
     Foreign {
         /// The file or the server.
         place: String,
@@ -82,6 +88,22 @@ pub enum StoreError {
         place: String,
         /// The database's encoding.
         encoding: String,
+    },
+    /// Another process writes to it.
+    #[error(
+        "another rkgate writes to the prompt log {path}; set `log.path` of one of them to another file"
+    )]
+    Taken {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A record cannot be brought into the form that is kept.
+    #[error("record {place} of those to be written cannot be packed: {reason}")]
+    Unfit {
+        /// Its position among them, from 0.
+        place: usize,
+        /// Why.
+        reason: String,
     },
     /// A record is not what was written.
     #[error("record {id} of the prompt log is damaged: {reason}")]
@@ -103,7 +125,21 @@ impl StoreError {
             words.push_str(&format!(": {cause}"));
             source = cause.source();
         }
+        if self.is_malformed() {
+            words.push_str("; move the file away (`log.path`) and rkgate begins a new one");
+        }
         words
+    }
+
+    /// Whether the file itself is not what SQLite wrote.
+    pub(super) fn is_malformed(&self) -> bool {
+        let Self::Database { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        )
     }
 
     /// Wraps an error of SQLite.
@@ -114,6 +150,13 @@ impl StoreError {
     /// Wraps an error of PostgreSQL.
     pub(super) fn server(attempt: &'static str) -> impl FnOnce(tokio_postgres::Error) -> Self {
         move |source| Self::Server { attempt, source }
+    }
+
+    pub(super) fn unfit(place: usize, reason: &std::io::Error) -> Self {
+        Self::Unfit {
+            place,
+            reason: reason.to_string(),
+        }
     }
 
     pub(in crate::promptlog) fn damaged(id: i64, reason: impl ToString) -> Self {

@@ -49,11 +49,19 @@ pub(super) trait Store: Debug + Send {
         self.write(records)
     }
 
-    /// Keeps the log within its limits, a bounded amount of work at a time; says whether there is more to do.
-    fn tidy(&mut self, now: i64) -> Result<bool, StoreError>;
+    /// Deletes what the log may not keep, little by little for about this time; says whether there is more to do.
+    fn tidy(&mut self, now: i64, patience: Duration) -> Result<bool, StoreError>;
 
     /// Bytes that the log takes, without room that is free to be written again.
     fn size(&mut self) -> Result<u64, StoreError>;
+
+    /// Whether what is written goes where readers look for it.
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    /// Leaves the log such that it needs nobody to be read.
+    fn close(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// Opens a log to write to it, makes it where it is not there, and brings it to the present format.
@@ -86,6 +94,16 @@ pub(super) trait Source: Send {
     /// An image that a record brought.
     fn image(&mut self, record: i64, number: u32) -> Result<Vec<u8>, StoreError>;
 
+    /// Whether what is read is what is written at present.
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
+    /// What tells this log's file from every other; `None` where a log stays the same.
+    fn log(&self) -> Option<Identity> {
+        None
+    }
+
     /// The first number of a query's first row.
     fn number(&mut self, sql: &str, values: &[Value]) -> Result<Option<i64>, StoreError> {
         let mut found = None;
@@ -94,6 +112,13 @@ pub(super) trait Source: Send {
         })?;
         Ok(found)
     }
+}
+
+/// A file's device and inode: its own for as long as it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) device: u64,
+    pub(super) inode: u64,
 }
 
 /// Opens a log that somebody else writes.

@@ -67,7 +67,7 @@ pub(super) fn columns(id: i64, record: &Record, words: [Option<i64>; 5]) -> [Opt
 }
 
 /// What a row says; values that many records share by their number.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::promptlog) struct Numbers {
     pub(in crate::promptlog) id: i64,
     pub(in crate::promptlog) time: i64,

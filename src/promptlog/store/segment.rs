@@ -2,8 +2,10 @@
 //!
 //! Records share texts and a dictionary within their segment only, so that the oldest one can be dropped as a whole.
 
+use std::io;
+
 use super::{
-    Limits, StoreError,
+    Limits,
     compression::{DICTIONARY, Packer},
     detail::Detail,
     search_text,
@@ -55,7 +57,7 @@ impl Packed {
 
 impl Segment {
     /// A segment whose first record came at this time.
-    pub(super) fn new(id: i64, dictionary: &[u8], time: i64) -> std::io::Result<Self> {
+    pub(super) fn new(id: i64, dictionary: &[u8], time: i64) -> io::Result<Self> {
         Ok(Self {
             id,
             known: Known::default(),
@@ -78,13 +80,10 @@ impl Segment {
     }
 
     /// Takes a record apart and compresses it.
-    pub(super) fn pack(&mut self, id: i64, record: &Record) -> Result<Packed, StoreError> {
+    pub(super) fn pack(&mut self, id: i64, record: &Record) -> io::Result<Packed> {
         let (detail, images) = Detail::of(id, record, Texts::new(&mut self.known, id));
-        let json = serde_json::to_vec(&detail).map_err(|error| StoreError::damaged(id, error))?;
-        let mut pack = |data: &[u8]| {
-            let packed = self.packer.pack(data);
-            packed.map_err(|error| StoreError::damaged(id, error))
-        };
+        let json = serde_json::to_vec(&detail)?;
+        let mut pack = |data: &[u8]| self.packer.pack(data);
         let words = record.content.as_ref();
         Ok(Packed {
             detail: pack(&json)?,
@@ -116,13 +115,10 @@ fn searched(class: &str, content: &Content) -> String {
 
 /// What a new segment compresses from: the JSON of the last records, newest first, because the next will be like them;
 /// at first, what we know of all logs.
-pub(super) fn dictionary(
-    latest: impl Iterator<Item = Result<Vec<u8>, StoreError>>,
-) -> Result<Vec<u8>, StoreError> {
+pub(super) fn dictionary(latest: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
     let mut room = DICTIONARY_BYTES;
     let mut examples = Vec::new();
-    for example in latest {
-        let mut example = example?;
+    for mut example in latest {
         example.truncate(room.min(EXAMPLE_BYTES));
         room -= example.len();
         examples.push(example);
@@ -133,5 +129,5 @@ pub(super) fn dictionary(
     }
     // What stands last is the cheapest to refer to.
     examples.reverse();
-    Ok(examples.concat())
+    examples.concat()
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{LIMITS, Log, NOW, chat};
+use super::{LIMITS, Log, NOW, chat, service::entry};
 use crate::{
-    config::LogStore,
-    promptlog::{Filter, Limits, Page, Reader, Record},
+    config::{Content, LogStore},
+    promptlog::{Filter, Limits, Page, PromptLog, Reader, Record, Settings},
 };
 
 fn previews(page: &Page) -> Vec<&str> {
@@ -152,7 +152,7 @@ fn no_record_is_kept_longer_than_the_retention() {
             store
                 .write(&mut [&chat(now, &said, "Nothing of note.")].into_iter())
                 .unwrap();
-            while store.tidy(now).unwrap() {}
+            while store.tidy(now, Duration::ZERO).unwrap() {}
             let mut reader = log.reader();
             let all = reader.page(&Filter::default(), None, 100).unwrap().records;
             assert!(
@@ -186,23 +186,14 @@ fn a_log_stays_within_its_size_and_forgets_the_oldest_first() {
             ..LIMITS
         };
         let mut store = log.store(limits);
-        // Random text, which does not compress.
-        let mut seed = 1_u64;
-        let mut noise = || -> String {
-            (0..4000)
-                .map(|_| {
-                    seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-                    char::from(b'!' + (seed >> 58) as u8)
-                })
-                .collect()
-        };
+        let mut noise = noise();
         let mut largest = 0;
         for batch in 0..150 {
             let records: Vec<Record> = (0..15)
                 .map(|n| chat(NOW + batch * 15 + n, &noise(), "Thank you for this."))
                 .collect();
             store.write(&mut records.iter()).unwrap();
-            while store.tidy(NOW).unwrap() {}
+            while store.tidy(NOW, Duration::ZERO).unwrap() {}
             largest = largest.max(store.size().unwrap());
         }
         assert!(largest <= limits.max_size + (1 << 20), "{largest} bytes");
@@ -241,10 +232,57 @@ fn a_log_that_may_be_smaller_gives_room_back() {
         ..LIMITS
     };
     let mut store = log.store(limits);
-    while store.tidy(NOW).unwrap() {}
+    while store.tidy(NOW, Duration::ZERO).unwrap() {}
     drop(store);
     let file = std::fs::metadata(&log.path).unwrap().len();
     assert!(file <= limits.max_size, "the file has {file} bytes");
+}
+
+#[test]
+fn a_busy_writer_keeps_the_log_within_its_size() {
+    let log = Log::new();
+    let limits = Limits {
+        max_size: 1 << 20,
+        ..LIMITS
+    };
+    let running = PromptLog::start(Settings {
+        place: log.place.clone(),
+        instance: None,
+        content: Content::Full,
+        opt_out: true,
+        flush: Duration::from_millis(500),
+        limits,
+    })
+    .unwrap();
+    let mut noise = noise();
+    let mut written = 0;
+    // Each flush brings as much as several segments hold.
+    for n in 0..10 {
+        for _ in 0..100 {
+            running.send(entry(chat(NOW + n, &noise(), "")));
+        }
+        written += 100;
+        while running.status().written < written {
+            std::thread::yield_now();
+        }
+    }
+    running.close();
+    let size = running.status().size;
+    assert!(size <= limits.max_size, "{size} bytes");
+    assert!(log.reader().count(&Filter::default()).unwrap() > 50);
+}
+
+/// Random texts, which do not compress.
+fn noise() -> impl FnMut() -> String {
+    let mut seed = 1_u64;
+    move || {
+        (0..4000)
+            .map(|_| {
+                seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                char::from(b'!' + (seed >> 58) as u8)
+            })
+            .collect()
+    }
 }
 
 fn sha2_of(n: i64) -> Vec<u8> {

@@ -260,5 +260,5 @@ fn only_the_owner_can_read_the_files() {
         assert_eq!(mode & 0o777, 0o600, "{}", file.path().display());
         seen += 1;
     }
-    assert_eq!(seen, 3, "database, write-ahead log, shared memory");
+    assert_eq!(seen, 4, "database, write-ahead log, shared memory, lock");
 }

@@ -17,7 +17,7 @@ fn start(log: &Log, content: Content) -> PromptLog {
     start_flushing(log, content, Duration::from_millis(5))
 }
 
-fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
+pub(super) fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
     PromptLog::start(Settings {
         place: log.place.clone(),
         instance: None,
@@ -29,7 +29,7 @@ fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
     .unwrap()
 }
 
-fn entry(record: Record) -> Entry {
+pub(super) fn entry(record: Record) -> Entry {
     Entry {
         record,
         ..Entry::default()

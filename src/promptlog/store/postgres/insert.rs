@@ -65,7 +65,7 @@ async fn insert(
         open.segment = None;
     }
     let mut ready = Vec::new();
-    for (id, record) in ids.iter().zip(records) {
+    for (place, (id, record)) in ids.iter().zip(records).enumerate() {
         let over = |segment: &Segment| segment.is_over(record.time, limits);
         if open.segment.as_ref().is_none_or(over) {
             if let Some(segment) = open.segment.take() {
@@ -79,7 +79,8 @@ async fn insert(
         }
         let words = words(statements, open, record).await.map_err(failed())?;
         if let Some(segment) = &mut open.segment {
-            let packed = segment.pack(*id, record)?;
+            let packed = segment.pack(*id, record);
+            let packed = packed.map_err(|error| StoreError::unfit(place, &error))?;
             let mut row = row::columns(*id, record, words).to_vec();
             row.push(Some(segment.id));
             segment.add(record.time, packed.len() + OVERHEAD);
@@ -112,7 +113,7 @@ async fn begin(
     time: i64,
 ) -> Result<Segment, StoreError> {
     let latest = read::latest(statements, &mut open.unpackers).await?;
-    let dictionary = segment::dictionary(latest.into_iter().map(Ok))?;
+    let dictionary = segment::dictionary(latest.into_iter());
     let id = segments::insert(statements, &dictionary, time)
         .await
         .map_err(StoreError::server("write to"))?;

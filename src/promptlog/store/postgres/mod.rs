@@ -12,7 +12,10 @@ pub(in crate::promptlog) mod tests;
 
 pub(super) use read::Source;
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use super::{Limits, StoreError, segment::Segment, unpack::Unpackers};
 use crate::{config::LogServer, promptlog::Record};
@@ -71,12 +74,17 @@ impl super::Store for Store {
         written
     }
 
-    fn tidy(&mut self, now: i64) -> Result<bool, StoreError> {
+    fn tidy(&mut self, now: i64, patience: Duration) -> Result<bool, StoreError> {
         let limits = self.limits;
-        let dropped = self.session.run("tidy", async |statements| {
-            segments::drop_oldest(statements, limits, now).await
-        })?;
-        Ok(dropped)
+        let begun = Instant::now();
+        loop {
+            let dropped = self.session.run("tidy", async |statements| {
+                segments::drop_oldest(statements, limits, now).await
+            })?;
+            if !dropped || begun.elapsed() >= patience {
+                return Ok(dropped);
+            }
+        }
     }
 
     fn size(&mut self) -> Result<u64, StoreError> {
@@ -85,5 +93,9 @@ impl super::Store for Store {
                 .await
                 .map_err(StoreError::server("read"))
         })
+    }
+
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        Ok(())
     }
 }

@@ -103,7 +103,7 @@ impl store::Source for Source {
     }
 }
 
-/// The JSON of the last records, newest first.
+/// The JSON of the last records, newest first, of those that can be read.
 pub(super) async fn latest(
     statements: &mut Statements<'_>,
     unpackers: &mut Unpackers,
@@ -121,7 +121,10 @@ pub(super) async fn latest(
             row.try_get(0).map_err(failed())?,
             segment.map_err(failed())?,
         );
-        latest.push(with_dictionary(statements, unpackers, id, data, segment).await?);
+        match with_dictionary(statements, unpackers, id, data, segment).await {
+            Err(StoreError::Damaged { .. }) => {}
+            example => latest.push(example?),
+        }
     }
     Ok(latest)
 }

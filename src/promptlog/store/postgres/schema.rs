@@ -77,8 +77,8 @@ pub(super) async fn check(
     let known = known();
     match format(statements.client, server).await? {
         found if found > known => Err(StoreError::Newer { found, known }),
-        0 => Err(StoreError::Foreign {
-            place: server.to_string(),
+        0 => Err(StoreError::Missing {
+            path: server.to_string().into(),
         }),
         found if found < known => Err(StoreError::Older { found, known }),
         _ => Ok(()),

@@ -5,6 +5,7 @@
 use std::{
     env, process,
     sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
 };
 
 use super::{Session, Store};
@@ -100,7 +101,7 @@ fn a_writer_whose_segment_another_has_dropped_begins_a_new_one() {
     first.write(&mut [chat(NOW, said, "one")].iter()).unwrap();
     let mut second = Store::open(&server, LIMITS).unwrap();
     let later = NOW + i64::try_from(LIMITS.retention.as_millis()).unwrap() + 1;
-    while second.tidy(later).unwrap() {}
+    while second.tidy(later, Duration::ZERO).unwrap() {}
     assert_eq!(second.size().unwrap(), 0);
     // Of the same time for the writer, so that its segment is not over by itself.
     let ids = first.write(&mut [chat(NOW, said, "two")].iter()).unwrap();

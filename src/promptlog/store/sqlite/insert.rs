@@ -30,7 +30,7 @@ impl Store {
                     segments::update(&transaction, &segment).map_err(failed())?;
                 }
                 let latest = read::latest(&transaction, &mut self.unpackers)?;
-                let dictionary = segment::dictionary(latest)?;
+                let dictionary = segment::dictionary(latest);
                 let number = segments::insert(&transaction, id, record.time, &dictionary)
                     .map_err(failed())?;
                 let segment = Segment::new(number, &dictionary, record.time)
@@ -38,7 +38,8 @@ impl Store {
                 self.segment = Some(segment);
             }
             if let Some(segment) = &mut self.segment {
-                let packed = segment.pack(id, record)?;
+                let packed = segment.pack(id, record);
+                let packed = packed.map_err(|error| StoreError::unfit(ids.len(), &error))?;
                 insert(&transaction, &mut self.words, id, record, &packed).map_err(failed())?;
                 segment.add(record.time, packed.len() + OVERHEAD);
             }

@@ -9,12 +9,17 @@ mod words;
 
 pub(super) use read::Source;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use rusqlite::Connection;
 
 use super::{Limits, StoreError, segment::Segment, unpack::Unpackers};
 use crate::promptlog::Record;
+use files::{Files, Lock};
+use segments::Tidied;
 use words::Words;
 
 /// The writing side.
@@ -22,7 +27,7 @@ use words::Words;
 pub(super) struct Store {
     connection: Connection,
     unpackers: Unpackers,
-    wal: PathBuf,
+    files: Files,
     limits: Limits,
     words: Words,
     /// The number of the next record.
@@ -31,6 +36,8 @@ pub(super) struct Store {
     segment: Option<Segment>,
     /// Flushes that may not reach for the disk again, because a checkpoint did so more often than one flush may.
     resting: u32,
+    /// Given back last.
+    lock: Lock,
 }
 
 /// Flushes that share the price of a checkpoint: it syncs the write-ahead log, the database, and later the new header
@@ -41,7 +48,7 @@ const CHECKPOINT_BYTES: u64 = 4 << 20;
 
 impl Store {
     pub(super) fn open(path: &Path, limits: Limits) -> Result<Self, StoreError> {
-        let mut connection = files::open_to_write(path)?;
+        let (mut connection, lock) = files::open_to_write(path)?;
         schema::bring_up_to_date(&mut connection, path)?;
         let failed = StoreError::database("read");
         let next = connection
@@ -52,13 +59,18 @@ impl Store {
         Ok(Self {
             unpackers: Unpackers::default(),
             words: Words::default(),
-            wal: files::beside(path, "-wal"),
+            files: Files::opened(path),
             connection,
             limits,
             next,
             segment: None,
             resting: 0,
+            lock,
         })
+    }
+
+    fn set_sync(&self, sync: &str) -> rusqlite::Result<()> {
+        self.connection.pragma_update(None, "synchronous", sync)
     }
 
     fn write_synced(
@@ -66,8 +78,7 @@ impl Store {
         records: &mut dyn Iterator<Item = &Record>,
         sync: &str,
     ) -> Result<Vec<i64>, StoreError> {
-        self.connection
-            .pragma_update(None, "synchronous", sync)
+        self.set_sync(sync)
             .map_err(StoreError::database("write to"))?;
         let written = self.insert_all(records);
         if written.is_err() {
@@ -78,16 +89,10 @@ impl Store {
         written
     }
 
-    fn checkpoint(&mut self) -> Result<(), StoreError> {
-        let large = std::fs::metadata(&self.wal).is_ok_and(|file| file.len() >= CHECKPOINT_BYTES);
-        if large {
-            // A reader may hold it up; then the next flush tries again.
-            self.connection
-                .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-                .map_err(StoreError::database("checkpoint"))?;
-            self.resting = CHECKPOINT_REST;
-        }
-        Ok(())
+    fn checkpoint(&self) -> Result<(), StoreError> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(StoreError::database("checkpoint"))
     }
 }
 
@@ -113,24 +118,52 @@ impl super::Store for Store {
         self.write_synced(records, "NORMAL")
     }
 
-    fn tidy(&mut self, now: i64) -> Result<bool, StoreError> {
-        let open = self.segment.as_ref().map(|segment| segment.id);
-        let dropped = segments::drop_oldest(&self.connection, self.limits, now)
-            .map_err(StoreError::database("tidy"))?;
-        if dropped.is_some() && dropped == open {
-            self.segment = None;
+    fn tidy(&mut self, now: i64, patience: Duration) -> Result<bool, StoreError> {
+        let failed = || StoreError::database("tidy");
+        let begun = Instant::now();
+        // The records of this flush are safe. What a power cut brings back is deleted again, and need not reach for the
+        // disk.
+        self.set_sync("NORMAL").map_err(failed())?;
+        let more = loop {
+            let open = self.segment.as_ref().map(|segment| segment.id);
+            let Tidied { dropped, more } =
+                segments::tidy(&mut self.connection, self.limits, now).map_err(failed())?;
+            if dropped.is_some() && dropped == open {
+                self.segment = None;
+            }
+            if !more || begun.elapsed() >= patience {
+                break more;
+            }
+        };
+        if self.files.wal_len() >= CHECKPOINT_BYTES {
+            // A reader may hold it up; then the next flush tries again.
+            self.checkpoint()?;
+            self.resting = CHECKPOINT_REST;
         }
-        let more = segments::purge(&mut self.connection).map_err(StoreError::database("tidy"))?;
-        if !more {
-            segments::give_back(&self.connection, self.limits)
-                .map_err(StoreError::database("tidy"))?;
-        }
-        self.checkpoint()?;
         Ok(more)
     }
 
     fn size(&mut self) -> Result<u64, StoreError> {
         segments::size(&self.connection).map_err(StoreError::database("read"))
+    }
+
+    fn is_in_place(&self) -> bool {
+        self.files.are_in_place()
+    }
+
+    /// All is in the one file then, even while a reader keeps the others from being deleted.
+    fn close(self: Box<Self>) -> Result<(), StoreError> {
+        let checkpointed = self.checkpoint();
+        let Self {
+            connection,
+            files,
+            lock,
+            ..
+        } = *self;
+        drop(connection);
+        files.leave();
+        drop(lock);
+        checkpointed
     }
 }
 

@@ -7,22 +7,28 @@ use rusqlite::{
     types::{ToSqlOutput, ValueRef},
 };
 
-use super::{files, segments::FLOOR};
+use super::{
+    files::{self, Files},
+    segments::FLOOR,
+};
 use crate::promptlog::{
     query::{Dialect, Value},
-    store::{self, StoreError, segment::EXAMPLES, unpack::Unpackers, unpack::gone},
+    store::{self, Identity, StoreError, segment::EXAMPLES, unpack::Unpackers, unpack::gone},
 };
 
 /// The reading side.
 pub(in crate::promptlog::store) struct Source {
     connection: Connection,
+    files: Files,
     unpackers: Unpackers,
 }
 
 impl Source {
     pub(in crate::promptlog::store) fn open(path: &Path) -> Result<Self, StoreError> {
+        let (connection, files) = files::open_to_read(path)?;
         Ok(Self {
-            connection: files::open_to_read(path)?,
+            connection,
+            files,
             unpackers: Unpackers::default(),
         })
     }
@@ -75,6 +81,14 @@ impl store::Source for Source {
         let data = blob(&self.connection, record, sql, &[&record, &number])?;
         unpack(&self.connection, &mut self.unpackers, record, &data)
     }
+
+    fn is_in_place(&self) -> bool {
+        self.files.are_in_place()
+    }
+
+    fn log(&self) -> Option<Identity> {
+        self.files.database()
+    }
 }
 
 impl ToSql for Value {
@@ -86,11 +100,11 @@ impl ToSql for Value {
     }
 }
 
-/// The JSON of the last records, newest first.
+/// The JSON of the last records, newest first, of those that can be read.
 pub(super) fn latest(
     connection: &Connection,
     unpackers: &mut Unpackers,
-) -> Result<impl Iterator<Item = Result<Vec<u8>, StoreError>>, StoreError> {
+) -> Result<impl Iterator<Item = Vec<u8>>, StoreError> {
     let latest: Vec<i64> = connection
         .prepare_cached(&format!(
             "SELECT id FROM details WHERE id >= {FLOOR} ORDER BY id DESC LIMIT {EXAMPLES}"
@@ -99,7 +113,7 @@ pub(super) fn latest(
         .map_err(StoreError::database("read"))?;
     let details = latest
         .into_iter()
-        .map(|id| detail(connection, unpackers, id));
+        .filter_map(|id| detail(connection, unpackers, id).ok());
     Ok(details)
 }
 
@@ -146,6 +160,10 @@ fn blob(
                 .query_row(values, |row| row.get::<_, Vec<u8>>(0))
                 .optional()
         })
-        .map_err(StoreError::database("read"))?
+        .map_err(|error| match StoreError::database("read")(error) {
+            // The place of one record is spoilt; others can be read.
+            malformed if malformed.is_malformed() => StoreError::damaged(record, malformed.words()),
+            error => error,
+        })?
         .ok_or_else(|| gone(record))
 }

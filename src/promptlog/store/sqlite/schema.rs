@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 
 use crate::promptlog::store::StoreError;
 
@@ -15,21 +15,47 @@ const MIGRATIONS: &[&str] = &[
     // Microseconds of the NPU.
     "ALTER TABLE records ADD COLUMN decode INTEGER",
 ];
+/// The present format.
+const KNOWN: u32 = MIGRATIONS.len() as u32;
 
 /// Brings a database to the present format.
 pub(super) fn bring_up_to_date(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     migrate(connection, path, MIGRATIONS)
 }
 
+/// Refuses a file whose first page, which may be older than the write-ahead log, says that it is no log of this version.
+pub(super) fn look_at(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    match format(connection, path) {
+        Ok(found) if found > KNOWN => Err(StoreError::Newer {
+            found,
+            known: KNOWN,
+        }),
+        Err(StoreError::Database { attempt, source })
+            if source.sqlite_error_code() != Some(ErrorCode::NotADatabase) =>
+        {
+            // The end of the process may have cut a checkpoint: then the write-ahead log has the rest.
+            tracing::debug!("cannot {attempt} the first page of the prompt log: {source}");
+            Ok(())
+        }
+        looked => looked.map(|_| ()),
+    }
+}
+
 /// Refuses a database that this version cannot read.
 pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let known = u32::try_from(MIGRATIONS.len()).unwrap_or(u32::MAX);
     match format(connection, path)? {
-        found if found > known => Err(StoreError::Newer { found, known }),
-        0 => Err(StoreError::Foreign {
-            place: path.display().to_string(),
+        found if found > KNOWN => Err(StoreError::Newer {
+            found,
+            known: KNOWN,
         }),
-        found if found < known => Err(StoreError::Older { found, known }),
+        // Somebody is about to begin it.
+        0 => Err(StoreError::Missing {
+            path: path.to_owned(),
+        }),
+        found if found < KNOWN => Err(StoreError::Older {
+            found,
+            known: KNOWN,
+        }),
         _ => Ok(()),
     }
 }

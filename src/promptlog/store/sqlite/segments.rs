@@ -58,12 +58,30 @@ fn pages(connection: &Connection) -> rusqlite::Result<[u64; 3]> {
     ])
 }
 
-/// Drops the oldest segment if it has a record that is too old, or if the log is too large.
-pub(super) fn drop_oldest(
-    connection: &Connection,
+/// What one pass of deleting did.
+#[derive(Debug)]
+pub(super) struct Tidied {
+    /// The segment that was dropped.
+    pub(super) dropped: Option<i64>,
+    /// Whether another pass may find something to do.
+    pub(super) more: bool,
+}
+
+/// Deletes some of what the log may not keep, in one transaction.
+pub(super) fn tidy(
+    connection: &mut Connection,
     limits: Limits,
     now: i64,
-) -> rusqlite::Result<Option<i64>> {
+) -> rusqlite::Result<Tidied> {
+    let transaction = connection.transaction()?;
+    let dropped = drop_oldest(&transaction, limits, now)?;
+    let more = purge(&transaction)? || give_back(&transaction, limits)?;
+    transaction.commit()?;
+    Ok(Tidied { dropped, more })
+}
+
+/// Drops the oldest segment if it has a record that is too old, or if the log is too large.
+fn drop_oldest(connection: &Connection, limits: Limits, now: i64) -> rusqlite::Result<Option<i64>> {
     let oldest: Option<(i64, i64)> = connection
         .prepare_cached("SELECT id, oldest FROM segments ORDER BY id LIMIT 1")?
         .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
@@ -96,35 +114,33 @@ fn has_garbage(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Deletes some records of dropped segments; says whether there may be more.
-pub(super) fn purge(connection: &mut Connection) -> rusqlite::Result<bool> {
+fn purge(connection: &Connection) -> rusqlite::Result<bool> {
     if !has_garbage(connection)? {
         return Ok(false);
     }
-    let transaction = connection.transaction()?;
-    let ids: Vec<i64> = transaction
+    let ids: Vec<i64> = connection
         .prepare_cached(&format!(
             "SELECT id FROM details WHERE id < {FLOOR} ORDER BY id LIMIT {PURGE}"
         ))?
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     {
-        let mut forget = transaction.prepare_cached("DELETE FROM search WHERE rowid = ?1")?;
+        let mut forget = connection.prepare_cached("DELETE FROM search WHERE rowid = ?1")?;
         for id in &ids {
             forget.execute([id])?;
         }
     }
     if let Some(last) = ids.last() {
-        transaction.execute("DELETE FROM records WHERE id <= ?1", [last])?;
-        transaction.execute("DELETE FROM images WHERE record <= ?1", [last])?;
-        transaction.execute("DELETE FROM details WHERE id <= ?1", [last])?;
+        connection.execute("DELETE FROM records WHERE id <= ?1", [last])?;
+        connection.execute("DELETE FROM images WHERE record <= ?1", [last])?;
+        connection.execute("DELETE FROM details WHERE id <= ?1", [last])?;
     }
-    transaction.commit()?;
     Ok(true)
 }
 
 /// Shortens a file that is larger than the log may be, as after a limit was lowered. Free pages below the limit stay:
-/// they will be written again soon, and moving pages wears the card.
-pub(super) fn give_back(connection: &Connection, limits: Limits) -> rusqlite::Result<()> {
+/// they will be written again soon, and moving pages wears the card. Says whether there is more to give.
+fn give_back(connection: &Connection, limits: Limits) -> rusqlite::Result<bool> {
     let [pages, free, bytes] = pages(connection)?;
     let surplus = pages
         .saturating_sub(limits.max_size / bytes.max(1))
@@ -135,5 +151,5 @@ pub(super) fn give_back(connection: &Connection, limits: Limits) -> rusqlite::Re
         let mut rows = statement.query([])?;
         while rows.next()?.is_some() {}
     }
-    Ok(())
+    Ok(surplus > GIVE_BACK)
 }
