@@ -16,7 +16,8 @@ const SEE: &str = "see \"The prompt log\" in docs/operations.md";
 /// As whoever asks finds it.
 pub(super) fn finding(place: &LogStore) -> Finding {
     let is_there = match Reader::open(place) {
-        Ok(_) => true,
+        // The next start brings an older one to the present format.
+        Ok(_) | Err(StoreError::Older { .. }) => true,
         Err(StoreError::Missing { .. }) => false,
         Err(error) => return trouble(&error.words()),
     };

@@ -65,8 +65,8 @@ impl Reader {
                 *self = new;
                 Ok(is_another)
             }
-            // Nothing has been written since.
-            Err(StoreError::Missing { .. }) => Ok(false),
+            // Nothing has been written there since.
+            Err(StoreError::Missing { .. } | StoreError::Older { .. }) => Ok(false),
             Err(error) => Err(error),
         }
     }
