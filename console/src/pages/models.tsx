@@ -29,7 +29,8 @@ export function ModelsPage() {
           ? "The simulator's own models, as none were found. "
           : `${count(engine.models.length)} models below ${engine.models_dir}. `}
         {bytes(used)} of {bytes(engine.memory_budget_bytes)} in use ({percent(used, engine.memory_budget_bytes)}). A model is loaded when
-        a request needs it, and makes room for others when it has been idle; a pinned one stays. Runtime: {engine.library}.
+        a request needs it, and makes room for others when it has been idle; a pinned one stays. Speeds are
+        those of the last answers, of what is to be expected. Runtime: {engine.library}.
       </p>
       {failed && <Notice kind="bad" title={failed} />}
       <Table
@@ -154,15 +155,30 @@ function columns(engine: Engine, ended: LiveRequest[], act: (model: Model, what:
     { name: "Memory", cell: (it) => bytes(held(it) ?? it.memory_bytes), sort: (it) => held(it) ?? it.memory_bytes, numeric: true },
     {
       name: "Reads",
-      cell: (it) => speed(it.prefill_tokens_per_second),
-      sort: (it) => it.prefill_tokens_per_second,
+      cell: (it) => <Speed measured={reads(it)} expected={it.prefill_tokens_per_second} />,
+      sort: (it) => reads(it) ?? it.prefill_tokens_per_second,
       numeric: true,
       minor: true,
     },
-    { name: "Writes", cell: (it) => speed(it.decode_tokens_per_second), sort: (it) => it.decode_tokens_per_second, numeric: true },
-    { name: "Reads, measured", cell: (it) => speed(reads(it)), sort: reads, numeric: true, minor: true },
-    { name: "Writes, measured", cell: (it) => speed(writes(it)), sort: writes, numeric: true },
+    {
+      name: "Writes",
+      cell: (it) => <Speed measured={writes(it)} expected={it.decode_tokens_per_second} />,
+      sort: (it) => writes(it) ?? it.decode_tokens_per_second,
+      numeric: true,
+    },
   ];
+}
+
+/** Where nothing has been measured yet, what is to be expected stands alone, muted. */
+function Speed({ measured, expected }: { measured: number | null; expected: number | null }) {
+  if (measured === null || expected === null) {
+    return <span class={measured === null ? "muted" : undefined}>{speed(measured ?? expected)}</span>;
+  }
+  return (
+    <>
+      {speed(measured).replace(" tok/s", "")} <span class="muted">of {speed(expected)}</span>
+    </>
+  );
 }
 
 function Where({ state }: { state: string }) {
