@@ -84,6 +84,22 @@ async fn big_models_get_domains_of_their_own() {
 }
 
 #[tokio::test]
+async fn models_that_are_given_the_same_domain_make_room_for_each_other() {
+    let bench = Bench::new().fault("oom");
+    for model in ["qwen3-4b", "qwen3-1.7b"] {
+        let manifest = bench.model_dir(model).join("model.toml");
+        let text = std::fs::read_to_string(&manifest).unwrap_or_default();
+        std::fs::write(&manifest, format!("domain = 1\n{text}")).unwrap();
+    }
+    let engine = bench.start();
+    use_model(&engine, "minicpm4-0.5b").await;
+    for model in ["qwen3-4b", "qwen3-1.7b", "qwen3-4b"] {
+        use_model(&engine, model).await;
+        assert_eq!(resident(&engine), ["minicpm4-0.5b", model]);
+    }
+}
+
+#[tokio::test]
 async fn an_idle_model_is_unloaded_and_loaded_again_for_the_next_job() {
     let bench = Bench::new().with(|settings| settings.idle_unload = Duration::from_millis(200));
     let engine = bench.start();

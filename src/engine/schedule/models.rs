@@ -246,12 +246,12 @@ impl Models {
         let Some(table) = self.models.get(model.0).map(|model| model.table) else {
             return Room::Busy;
         };
-        let plan = residency::plan(&self.residents(), table.memory, self.budget);
+        let plan = residency::plan(&self.residents(), table.memory, table.domain, self.budget);
         if busy.is_some_and(|busy| plan.unload.contains(&busy)) {
             return Room::Busy;
         }
         Room::Free {
-            domain: table.domain.unwrap_or(plan.domain),
+            domain: plan.domain,
             unload: plan.unload,
         }
     }
@@ -293,18 +293,18 @@ impl Models {
         let mut residents = self.residents();
         for (index, other) in coming {
             let memory = other.table.memory;
-            let plan = residency::plan(&residents, memory, self.budget);
+            let fixed = match other.state {
+                State::Loading { domain } => Some(domain),
+                _ => other.table.domain,
+            };
+            let plan = residency::plan(&residents, memory, fixed, self.budget);
             if memory > self.budget || !plan.unload.is_empty() {
                 return false;
             }
-            let domain = match other.state {
-                State::Loading { domain } => domain,
-                _ => other.table.domain.unwrap_or(plan.domain),
-            };
             residents.push(Resident {
                 model: index,
                 memory,
-                domain,
+                domain: plan.domain,
                 used: Time::ZERO,
                 pinned: other.pinned,
             });
