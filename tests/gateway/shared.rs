@@ -268,6 +268,12 @@ async fn what_is_no_answer_is_not_kept() {
     jobs.next().await.refuse(withdrawn());
     assert_eq!(content(&client.answer().await), nothing);
     let mut client = asks(&gateway, &[QUERY], &text).await;
+    jobs.next().await.refuse(EngineError::QueueFull {
+        waiting: 9,
+        retry_after: Duration::from_secs(1),
+    });
+    assert_eq!(content(&client.answer().await), nothing);
+    let mut client = asks(&gateway, &[QUERY], &text).await;
     let run = jobs.next().await.accept();
     run.send(Progress::Failed(EngineError::ShuttingDown)).await;
     assert_eq!(client.answer().await.status(), 503);

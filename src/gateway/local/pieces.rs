@@ -132,7 +132,9 @@ impl Pieces {
                 let end = self.end(completion.finish, usage, Some(timings), record);
                 Ok(News::End(end))
             }
-            Some(Progress::Failed(error @ EngineError::Withdrawn { .. })) => self
+            Some(Progress::Failed(
+                error @ (EngineError::Withdrawn { .. } | EngineError::QueueFull { .. }),
+            )) => self
                 .without_the_engine(record)
                 .ok_or(Failure::Engine(error)),
             Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
