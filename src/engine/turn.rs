@@ -12,7 +12,7 @@ use super::{
     Completion, EngineError, Miss, Progress, Started, TurnReport, Withdrawal,
     conversations::Reading,
     pending::{Pending, time},
-    protocol::{End, Finished, Prepared},
+    protocol::{End, Finished, Prepared, WirePrompt},
     scheduler::{ATTEMPTS, Scheduler, room},
     slot::Slot,
     status::add,
@@ -182,6 +182,10 @@ impl Scheduler {
         prompt: u32,
         cached: u32,
     ) -> Option<Miss> {
+        // Each text is another one: none of it could have been there.
+        if matches!(pending.prompt, WirePrompt::Embed(_)) {
+            return None;
+        }
         let mut state = pending.state();
         if state.before.tokens() > 0 {
             return state.before.miss;

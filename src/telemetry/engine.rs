@@ -21,7 +21,7 @@ impl Collector for Watched {
         write(
             &mut encoder,
             "rkgate_queue_length",
-            "Requests waiting for the NPU",
+            "Jobs waiting for the NPU: requests, and each input of one for embeddings",
             &ConstGauge::new(queued),
         )?;
         let budget = i64::try_from(status.memory_budget).unwrap_or(i64::MAX);
@@ -47,22 +47,22 @@ impl Collector for Watched {
             ),
             (
                 "rkgate_worker_failures",
-                "Engine workers that crashed or had to be ended",
+                "Engine workers that crashed or had to be ended, in a job or not",
                 counters.workers_lost,
             ),
             (
                 "rkgate_jobs_completed",
-                "Requests that the engine answered to their end",
+                "Jobs that the engine ran to their end: requests, and each input of one for embeddings",
                 counters.completed,
             ),
             (
                 "rkgate_jobs_cancelled",
-                "Requests that the engine stopped at as their client went away or had what it wanted",
+                "Jobs that the engine stopped at as their client went away or had what it wanted",
                 counters.cancelled,
             ),
             (
                 "rkgate_jobs_failed",
-                "Requests that failed in the engine",
+                "Jobs that failed in the engine",
                 counters.failed,
             ),
             (
@@ -72,7 +72,7 @@ impl Collector for Watched {
             ),
             (
                 "rkgate_jobs_withdrawn",
-                "Requests that the engine gave up: late, in a person's way, or replaced by a newer one",
+                "Jobs that the engine gave up: late, in a person's way, or replaced by a newer one",
                 counters.withdrawn,
             ),
             (

@@ -74,6 +74,8 @@ async fn like_texts_are_nearer_than_unlike_ones_and_the_same_text_is_the_same_ve
     assert!(cosine(&vectors[0], &vectors[1]) > cosine(&vectors[0], &vectors[2]) + 0.2);
     // Everything between them shares a prefix with the cache, which must change nothing.
     assert_eq!(vectors[0], vectors[3]);
+    let misses = engine.status().counters.misses;
+    assert!(misses.iter().all(|miss| miss.prompts == 0), "{misses:?}");
 }
 
 #[tokio::test]
