@@ -52,10 +52,8 @@ impl Scheduler {
         if others.iter().any(|slot| slot.loaded().is_some()) {
             return Ok(());
         }
-        if first.loaded().is_none() {
-            // Where its worker has died nobody may have noticed yet.
-            self.queue.lost(first.model);
-        }
+        // Its worker may be ending at this moment.
+        self.look_after(first.model);
         let loaded = self.queue.load(first.model);
         self.fulfilled(first.model, loaded).await
     }

@@ -118,9 +118,6 @@ impl Scheduler {
             Turn::Stopped => Ended::Aborted,
             Turn::ModelLost => Ended::ModelLost,
         };
-        if matches!(turn, Turn::Failed(_)) && pending.slot.loaded().is_none() {
-            self.queue.lost(pending.slot.model);
-        }
         if !self.queue.ended(pending.job, how) {
             // The client has its answer, or is gone.
             pending.state().worker.forget(pending.job);
@@ -146,9 +143,6 @@ impl Scheduler {
             error
         };
         add(&self.counting.failed, 1);
-        if matches!(error, EngineError::Worker { .. }) {
-            add(&self.counting.workers_lost, 1);
-        }
         tracing::warn!(request = pending.request, %error, "job failed");
         pending.news.end(Err(error));
     }

@@ -22,7 +22,7 @@ const LOAD_MARGIN: Duration = Duration::from_secs(60);
 impl Scheduler {
     /// Unloads models and loads another, and warms it up where no job waits that would do so. The bytes that it takes.
     pub(super) async fn load(
-        &self,
+        self: &Arc<Self>,
         model: ModelIndex,
         domain: Domain,
         unload: &[ModelIndex],
@@ -47,7 +47,7 @@ impl Scheduler {
         }
         let mut reason = "its worker process has ended".to_owned();
         for _ in 0..ATTEMPTS {
-            let worker = match slot.worker(&self.settings, self.library.as_ref()).await {
+            let worker = match self.worker(slot).await {
                 Ok(worker) => worker,
                 Err(EngineError::Load { reason, .. }) => return Err(reason),
                 Err(error) => return Err(error.to_string()),
@@ -83,7 +83,11 @@ impl Scheduler {
     /// A load has ended.
     pub(super) fn load_ended(&self, model: ModelIndex, result: Result<u64, String>) {
         match result {
-            Ok(memory) => self.queue.loaded(model, memory),
+            Ok(memory) => {
+                self.queue.loaded(model, memory);
+                // It may have ended before anybody knew that it was loaded.
+                self.look_after(model);
+            }
             Err(reason) => {
                 add(&self.counting.load_failures, 1);
                 let id = self.slot(model).map(|slot| slot.card.id.as_str());

@@ -33,6 +33,9 @@ use crate::excerpt;
 /// Tokens of a title.
 const TASK_ANSWER: f64 = 15.0;
 
+/// A worker whose model is not loaded is kept for this long at most after it has read a prompt.
+const LONE_TOKENIZER: Duration = Duration::from_secs(60);
+
 /// Attempts to get a job to a worker that has not died in between.
 pub(super) const ATTEMPTS: u32 = 3;
 
@@ -152,7 +155,7 @@ impl Scheduler {
             origin: job.origin,
             reusable: prepared.reuse,
             expected: expected(&slot, prepared),
-            messages: print.messages(),
+            messages,
         };
         let pending = Pending {
             print,
@@ -210,15 +213,38 @@ impl Scheduler {
         })
     }
 
+    /// The worker of a slot, started if there is none.
+    ///
+    /// # Errors
+    /// As [`Worker::start`].
+    pub(super) async fn worker(self: &Arc<Self>, slot: &Slot) -> Result<Arc<Worker>, EngineError> {
+        let (scheduler, model) = (Arc::downgrade(self), slot.model);
+        let on_loss = move || {
+            if let Some(scheduler) = scheduler.upgrade() {
+                add(&scheduler.counting.workers_lost, 1);
+                scheduler.look_after(model);
+            }
+        };
+        slot.worker(&self.settings, self.library.as_ref(), on_loss)
+            .await
+    }
+
+    /// Has the schedule know where a model's worker has ended, unless the slot has another one by now.
+    pub(super) fn look_after(&self, model: ModelIndex) {
+        if self.slot(model).is_some_and(|slot| slot.loaded().is_none()) {
+            self.queue.lost(model);
+        }
+    }
+
     /// Has a prompt prepared, by a new worker if the old one dies or is unloaded meanwhile.
     async fn prepare(
-        &self,
+        self: &Arc<Self>,
         slot: &Slot,
         job: JobId,
         prompt: &WirePrompt,
     ) -> Result<(Arc<Worker>, Prepared), EngineError> {
         for _ in 0..ATTEMPTS {
-            let worker = slot.worker(&self.settings, self.library.as_ref()).await?;
+            let worker = self.worker(slot).await?;
             match worker.prepare(job, prompt.clone(), Vec::new()).await {
                 Some(Err(EngineError::Worker { .. })) | None => {}
                 Some(prepared) => return prepared.map(|prepared| (worker, prepared)),
@@ -236,11 +262,15 @@ impl Scheduler {
         let limit_of = |slot: &Slot| {
             let own = slot.card.manifest.idle_unload;
             let limit = own.map_or(self.settings.idle_unload, |own| own.0);
-            (!limit.is_zero()).then_some(limit)
+            match slot.loaded() {
+                // Only its tokenizer is there, of which the schedule knows nothing.
+                None if limit.is_zero() => Some(LONE_TOKENIZER),
+                None => Some(limit.min(LONE_TOKENIZER)),
+                Some(_) => (!limit.is_zero()).then_some(limit),
+            }
         };
-        let Some(shortest) = self.slots.iter().filter_map(|slot| limit_of(slot)).min() else {
-            return;
-        };
+        let shortest = self.slots.iter().filter_map(|slot| limit_of(slot)).min();
+        let shortest = shortest.unwrap_or(LONE_TOKENIZER);
         loop {
             // Late by a tenth of the limit at most.
             tokio::time::sleep((shortest / 10).max(Duration::from_millis(10))).await;
@@ -252,7 +282,6 @@ impl Scheduler {
                     continue;
                 }
                 if slot.loaded().is_none() {
-                    // Only its tokenizer is there, which the schedule knows nothing of.
                     slot.unload().await;
                 } else if let Ok(unloaded) = self.queue.unload(ModelIndex(index)) {
                     tracing::info!(model = slot.card.id, "idle");

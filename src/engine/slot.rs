@@ -80,7 +80,7 @@ impl Slot {
         self.context.store(limit, Ordering::Relaxed);
     }
 
-    /// The worker, started if there is none.
+    /// The worker, started if there is none. `on_loss` is told of its end as [`Worker::start`] says.
     ///
     /// # Errors
     /// As [`Worker::start`].
@@ -88,6 +88,7 @@ impl Slot {
         &self,
         settings: &EngineSettings,
         library: Option<&PathBuf>,
+        on_loss: impl FnOnce() + Send + 'static,
     ) -> Result<Arc<Worker>, EngineError> {
         let _starting = self.starting.lock().await;
         if let Some(worker) = self.alive() {
@@ -101,7 +102,8 @@ impl Slot {
             abi: settings.abi.map(wire_abi),
             prompt_cache: self.prompt_cache(settings),
         };
-        let worker = Arc::new(Worker::start(settings, &self.card.id, start).await?);
+        let worker =
+            Arc::new(Worker::start(settings, &self.card.id, start, Box::new(on_loss)).await?);
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&worker));
         Ok(worker)
     }

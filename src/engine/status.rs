@@ -143,7 +143,7 @@ pub struct Counters {
     pub load_failures: u64,
     /// Models unloaded to make room, for idleness or by hand.
     pub unloads: u64,
-    /// Workers that crashed or hung during a job.
+    /// Workers that crashed or hung: during a job, while they loaded, or idle.
     pub workers_lost: u64,
     /// Time spent on prompts.
     pub prefill: Duration,

@@ -4,12 +4,12 @@ use std::{process::Command, time::Duration};
 
 use futures::future::join_all;
 use rkgate::engine::{
-    Engine, EngineError,
+    Engine, EngineError, Residency, WorkerStatus,
     settings::{AbiOverride, Library},
 };
 use tokio::runtime::Handle;
 
-use crate::bench::{Bench, chat, first_piece, follow, run};
+use crate::bench::{Bench, chat, first_piece, follow, run, until};
 
 const MODEL: &str = "qwen3-1.7b";
 
@@ -89,6 +89,70 @@ async fn a_worker_that_dies_before_a_full_queue_costs_none_of_those_that_wait() 
     );
     assert_eq!((counters.workers_lost, counters.loads), (1, 2));
     assert_eq!(status.workers.len(), 1);
+}
+
+/// Kills the only worker of this model.
+fn kill_worker(engine: &Engine, model: &str) -> u32 {
+    let workers = engine.status().workers;
+    let worker = workers.iter().find(|worker| worker.model == model).unwrap();
+    let pid = worker.pid.unwrap();
+    let kill = Command::new("kill").args(["-9", &pid.to_string()]).status();
+    assert!(kill.unwrap().success());
+    pid
+}
+
+fn residency(engine: &Engine, model: &str) -> Residency {
+    let models = engine.status().models;
+    let model = models.iter().find(|it| it.model == model).unwrap();
+    model.residency
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_idle_leaves_its_room_and_a_pinned_one_comes_back() {
+    const PINNED: &str = "minicpm4-0.5b";
+    let bench = Bench::new();
+    let engine = bench.start();
+    engine.pin(PINNED, true).unwrap();
+    engine.load(PINNED).await.unwrap();
+    engine.load(MODEL).await.unwrap();
+    kill_worker(&engine, MODEL);
+    until("the loss", || {
+        residency(&engine, MODEL) == Residency::Absent
+    })
+    .await;
+    assert_eq!(engine.status().counters.workers_lost, 1);
+    let pid = kill_worker(&engine, PINNED);
+    let back = |worker: &WorkerStatus| worker.resident.is_some() && worker.pid != Some(pid);
+    until("the next load", || engine.status().workers.iter().any(back)).await;
+    until("the end of the load", || {
+        residency(&engine, PINNED) == Residency::Loaded
+    })
+    .await;
+    let counters = engine.status().counters;
+    assert_eq!((counters.workers_lost, counters.loads), (2, 3));
+    let mut job = chat(MODEL, &["Hello"]);
+    job.max_tokens = Some(3);
+    assert_eq!(run(&engine, job).await.loading, 1);
+    assert_eq!(engine.status().workers.len(), 2);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_while_it_loads_counts() {
+    let bench = Bench::new().speed("1");
+    let engine = bench.start();
+    let job = engine.submit(chat(MODEL, &["Hello"])).await.unwrap();
+    until("the load", || {
+        residency(&engine, MODEL) == Residency::Loading
+    })
+    .await;
+    kill_worker(&engine, MODEL);
+    let outcome = follow(job).await;
+    assert!(
+        matches!(outcome.error(), EngineError::Load { .. }),
+        "{outcome:?}"
+    );
+    let counters = engine.status().counters;
+    assert_eq!((counters.workers_lost, counters.load_failures), (1, 1));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ impl Schedule {
     /// Brings everything up to date after an event.
     pub(super) fn advance(&mut self, now: Time) {
         self.expire(now);
+        self.models.wake(now);
         self.load_next(now);
         self.run_next(now);
         self.tell_places(now);

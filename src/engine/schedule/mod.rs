@@ -170,7 +170,8 @@ impl Schedule {
                 .filter(|_| entry.class.fallback || Some(*job) != running);
             [deadline, entry.held_until].into_iter().flatten().min()
         };
-        self.jobs.iter().filter_map(due).min()
+        let rested = self.models.next_rested();
+        self.jobs.iter().filter_map(due).chain(rested).min()
     }
 
     /// Jobs that wait.
@@ -258,7 +259,7 @@ impl Schedule {
         match how {
             Ended::Completed => self.pace.learn(turn.model, now.saturating_sub(turn.since)),
             Ended::Failed | Ended::Aborted => {}
-            Ended::ModelLost => self.models.lost(turn.model),
+            Ended::ModelLost => self.models.lost(turn.model, now),
         }
         // What was stopped or could not begin waits again, unless it was given up.
         if matches!(how, Ended::Completed | Ended::Failed)
@@ -304,7 +305,7 @@ impl Schedule {
 
     /// The worker that had a model has ended by itself.
     pub(super) fn lost(&mut self, model: ModelIndex, now: Time) {
-        self.models.lost(model);
+        self.models.lost(model, now);
         self.advance(now);
     }
 

@@ -1,5 +1,7 @@
 //! Which models are loaded, and how to make room for another.
 
+use std::ops::RangeInclusive;
+
 use super::{
     Time,
     residency::{self, Resident},
@@ -39,6 +41,11 @@ pub(super) enum Room {
     Busy,
 }
 
+/// How long a pinned model rests that was lost while it was idle, before it is loaded again without being asked for.
+/// Each further loss before a run doubles it up to the last one, so that a worker that dies of itself does not keep the
+/// board busy.
+const RESTS: RangeInclusive<Time> = Time::from_secs(1)..=Time::from_secs(64);
+
 /// The models.
 #[derive(Debug)]
 pub(super) struct Models {
@@ -61,6 +68,10 @@ struct Model {
     given_up: bool,
     /// Whether it has run chats since it was loaded.
     serves_people: bool,
+    /// The rest after its next loss.
+    rest: Time,
+    /// Until when it is not loaded without being asked for.
+    rests_until: Option<Time>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +98,8 @@ impl Models {
             wish: None,
             given_up: false,
             serves_people: false,
+            rest: *RESTS.start(),
+            rests_until: None,
         });
         Self {
             models: models.collect(),
@@ -161,6 +174,7 @@ impl Models {
         if let Some(model) = self.models.get_mut(model.0) {
             model.pinned = pinned;
             model.given_up = false;
+            model.rests_until = None;
         }
     }
 
@@ -203,7 +217,8 @@ impl Models {
         }
         (0..self.models.len()).map(ModelIndex).find_map(|index| {
             let model = self.models.get(index.0)?;
-            if !model.pinned || model.given_up || !matches!(model.state, State::Absent) {
+            let is_missing = model.pinned && matches!(model.state, State::Absent);
+            if !is_missing || model.given_up || model.rests_until.is_some() {
                 return None;
             }
             Some((index, self.free_place(index)?))
@@ -315,7 +330,7 @@ impl Models {
     /// A load begins.
     pub(super) fn load(&mut self, model: ModelIndex, domain: Domain, unload: &[ModelIndex]) {
         for gone in unload {
-            self.lost(*gone);
+            self.set(*gone, State::Absent);
         }
         self.set(model, State::Loading { domain });
     }
@@ -348,10 +363,25 @@ impl Models {
     pub(super) fn used(&mut self, model: ModelIndex, now: Time) {
         if let Some(Model {
             state: State::Loaded { used, .. },
+            rest,
             ..
         }) = self.models.get_mut(model.0)
         {
             *used = now;
+            *rest = *RESTS.start();
+        }
+    }
+
+    /// The first moment at which a model has rested.
+    pub(super) fn next_rested(&self) -> Option<Time> {
+        let rests = self.models.iter().filter_map(|model| model.rests_until);
+        rests.min()
+    }
+
+    /// Lets models be loaded again that have rested.
+    pub(super) fn wake(&mut self, now: Time) {
+        for model in &mut self.models {
+            model.rests_until.take_if(|until| *until <= now);
         }
     }
 
@@ -368,9 +398,15 @@ impl Models {
     }
 
     /// The worker that had it has ended. A load or an unload under way tells of its end itself.
-    pub(super) fn lost(&mut self, model: ModelIndex) {
-        if self.residency_of(model) == Residency::Loaded {
-            self.set(model, State::Absent);
+    pub(super) fn lost(&mut self, model: ModelIndex, now: Time) {
+        if let Some(model) = self.models.get_mut(model.0)
+            && matches!(model.state, State::Loaded { .. })
+        {
+            model.state = State::Absent;
+            if model.pinned {
+                model.rests_until = Some(now + model.rest);
+                model.rest = (2 * model.rest).min(*RESTS.end());
+            }
         }
     }
 

@@ -48,6 +48,9 @@ pub(super) struct Placement {
     pub(super) sampling: Values,
 }
 
+/// Who is told that a worker has ended although nobody wanted it to.
+pub(super) type OnLoss = Box<dyn FnOnce() + Send>;
+
 /// Why a model was not loaded.
 #[derive(Debug)]
 pub(super) struct LoadFailure {
@@ -94,7 +97,9 @@ pub(super) struct RunCommand {
 }
 
 impl Worker {
-    /// Starts a worker for the model `id` and waits until its tokenizer is ready.
+    /// Starts a worker for the model `id` and waits until its tokenizer is ready. `on_loss` is called when the process
+    /// is gone without having been closed, before anybody hears of it who waits for an answer; not where it has said
+    /// itself that it cannot start or load.
     ///
     /// # Errors
     /// [`EngineError::Load`] if the process cannot be started or cannot read the model's tokenizer.
@@ -102,6 +107,7 @@ impl Worker {
         settings: &EngineSettings,
         id: &str,
         start: Start,
+        on_loss: OnLoss,
     ) -> Result<Self, EngineError> {
         let failed = |reason: String| EngineError::Load {
             model: id.to_owned(),
@@ -119,6 +125,7 @@ impl Worker {
             WorkerSocket::new(socket),
             Arc::new(LogTail::new(id)),
             ready,
+            on_loss,
         );
         tokio::spawn(task.run(inbox));
         let worker = Self {

@@ -13,7 +13,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{Command, LoadFailure, RunCommand, logtail::LogTail};
+use super::{Command, LoadFailure, OnLoss, RunCommand, logtail::LogTail};
 use crate::engine::{
     EngineError, EngineSettings, Progress,
     protocol::{Finished, FromWorker, JobId, Loaded, Prepared, ToWorker, WorkerSocket},
@@ -49,6 +49,7 @@ pub(super) struct Task {
     /// What the last load was given.
     load_timeout: Duration,
     running: Option<Running>,
+    on_loss: OnLoss,
 }
 
 struct Running {
@@ -89,6 +90,7 @@ impl Task {
         socket: WorkerSocket,
         tail: Arc<LogTail>,
         starting: Reply<(), String>,
+        on_loss: OnLoss,
     ) -> Self {
         let mut followers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
@@ -113,6 +115,7 @@ impl Task {
             loading: None,
             load_timeout: Duration::ZERO,
             running: None,
+            on_loss,
         }
     }
 
@@ -351,6 +354,7 @@ impl Task {
             preparing,
             loading,
             running,
+            on_loss,
             ..
         } = self;
         // A worker whose socket has closed ends by itself; one that hangs does not.
@@ -378,8 +382,17 @@ impl Task {
             }
             _ => what,
         };
+        let is_lost = match ending {
+            Ending::Closed(_) => false,
+            // It has answered what it was asked.
+            Ending::Failed(_) => starting.is_none() && loading.is_none(),
+            Ending::Gone(_) | Ending::Hung(_) => true,
+        };
         if !matches!(ending, Ending::Closed(_)) {
             tracing::error!(model, reason, "an engine worker was lost");
+        }
+        if is_lost {
+            on_loss();
         }
         let lost = EngineError::Worker {
             model,
