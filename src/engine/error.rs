@@ -82,8 +82,8 @@ pub enum Withdrawal {
     /// More urgent requests took the NPU from it twice.
     #[error("more urgent requests needed the NPU")]
     Preempted,
-    /// The queue was full and a more urgent request took its place.
-    #[error("more urgent requests fill the queue")]
+    /// The queue was full, and a more urgent request took its place, or that of somebody who had fewer places.
+    #[error("the queue is full, and others have taken its place")]
     Displaced,
     /// A newer request of the same kind makes it pointless.
     #[error("a newer request has taken its place")]

@@ -37,6 +37,9 @@ pub struct QueueClass {
     pub name: Arc<str>,
     /// 0 is the most urgent. Up to [`QueueClass::PERSON_WAITS`] a person waits for the answer.
     pub urgency: u8,
+    /// The urgency that waiting raises it to at most. What stays above 0 by that is let through now and then, so that
+    /// it does not starve.
+    pub ages_to: u8,
     /// When the answer has to be there; nothing is too late where there is none.
     pub deadline: Option<Instant>,
     /// Whether there is an answer to give without the model. Only such jobs are given up
@@ -68,6 +71,7 @@ impl Default for QueueClass {
         Self {
             name: "chat".into(),
             urgency: 0,
+            ages_to: 0,
             deadline: None,
             fallback: false,
             newest_wins: false,

@@ -9,11 +9,12 @@ use std::{
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    EngineError, Progress, QueueClass, Residency,
+    EngineError, Progress, Residency,
     pending::Pending,
     protocol::JobId,
     schedule::{
-        Action, Arrival, Asked, Ended, Full, ModelIndex, ModelTable, Place, Refused, Schedule, Time,
+        Action, Arrival, Asked, Ended, Full, ModelIndex, ModelTable, Newcomer, Place, Refused,
+        Schedule, Time,
     },
 };
 
@@ -100,13 +101,13 @@ impl Queue {
         (queue, receiver)
     }
 
-    /// Whether a job of this class would be taken.
+    /// Whether a job would be taken.
     ///
     /// # Errors
     /// [`EngineError::QueueFull`].
-    pub(super) fn check_room(&self, class: &QueueClass) -> Result<(), EngineError> {
+    pub(super) fn check_room(&self, newcomer: &Newcomer<'_>) -> Result<(), EngineError> {
         let now = self.now();
-        let room = self.lock().schedule.check_room(class, now);
+        let room = self.lock().schedule.check_room(newcomer, now);
         room.map_err(refusal)
     }
 

@@ -23,7 +23,7 @@ use super::{
     pending::{Before, News, Pending, State},
     protocol::{JobId, Prepared, WirePrompt},
     queue::{Orders, Queue},
-    schedule::{Arrival, ModelIndex, ModelTable},
+    schedule::{Arrival, ModelIndex, ModelTable, Newcomer},
     slot::Slot,
     status::{Counting, add},
     supervisor::Worker,
@@ -129,7 +129,12 @@ impl Scheduler {
             Arc::make_mut(request).thinking = Some(true);
         }
         let print = Fingerprint::of(&job);
-        self.queue.check_room(&job.queue)?;
+        let messages = print.messages();
+        self.queue.check_room(&Newcomer {
+            class: &job.queue,
+            origin: &job.origin,
+            messages: &messages,
+        })?;
         let (slot, claim) = self.assign(instances, &print);
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
         let (prompt, thinking) = match &job.prompt {

@@ -126,14 +126,19 @@ impl Schedule {
         }
         if let Some(entry) = self.jobs.get_mut(&next) {
             entry.passed_over = None;
-            self.fairness.served(&entry.origin);
+            // What is let through is not stopped: the next one might be, and the next.
+            let urgency = match self.fairness.lets_through(entry, now) {
+                true => 0,
+                false => entry.urgency(now),
+            };
+            self.fairness.served(entry, now);
             if entry.class.urgency == 0 {
                 self.models.serve_people(entry.model);
             }
             self.npu = Some(Turn {
                 job: next,
                 model: entry.model,
-                urgency: entry.urgency(now),
+                urgency,
                 since: now,
                 stopping: false,
             });

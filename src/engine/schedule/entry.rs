@@ -22,6 +22,25 @@ pub(in crate::engine) struct Arrival {
     pub(in crate::engine) messages: Arc<[u64]>,
 }
 
+/// What is known of a job before its prompt is prepared.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::engine) struct Newcomer<'a> {
+    pub(in crate::engine) class: &'a QueueClass,
+    pub(in crate::engine) origin: &'a Origin,
+    /// As [`Arrival::messages`].
+    pub(in crate::engine) messages: &'a [u64],
+}
+
+impl Arrival {
+    pub(super) fn newcomer(&self) -> Newcomer<'_> {
+        Newcomer {
+            class: &self.class,
+            origin: &self.origin,
+            messages: &self.messages,
+        }
+    }
+}
+
 /// A job that waits or runs.
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -73,7 +92,7 @@ impl Entry {
     }
 
     /// Whether this question makes it pointless.
-    pub(super) fn is_outdated_by(&self, question: &Arrival) -> bool {
+    pub(super) fn is_outdated_by(&self, question: &Newcomer<'_>) -> bool {
         let goes_on = match (&self.origin.conversation, &question.origin.conversation) {
             (Some(own), Some(other)) => own == other,
             _ => {
@@ -87,18 +106,28 @@ impl Entry {
 
     /// The urgency that it has by now.
     ///
-    /// Without a deadline it rises to that of a chat in the end: nothing else would ever let the job run while
-    /// people keep the NPU busy. With a deadline something happens anyway, and no person has to wait for a task.
+    /// Without a deadline it rises to what its class allows, at most to that of a chat: nothing else would ever let the
+    /// job run while people keep the NPU busy. With a deadline something happens anyway, and no person has to wait for
+    /// a task.
     pub(super) fn urgency(&self, now: Time) -> u8 {
         let highest = match self.deadline {
             Some(_) => QueueClass::PERSON_WAITS + 1,
-            None => 0,
+            None => self.class.ages_to,
         };
-        let waited = now.saturating_sub(self.arrived);
+        let waited = self.waited(now);
         let risen = waited.as_secs() / AGEING.as_secs();
         let risen = u8::try_from(risen).unwrap_or(u8::MAX);
         let base = self.class.urgency;
         base.saturating_sub(risen).max(highest.min(base))
+    }
+
+    /// Whether it would be more urgent by now, had its class not set a limit.
+    pub(super) fn is_held_down(&self, now: Time) -> bool {
+        self.class.ages_to > 0 && self.waited(now) >= AGEING
+    }
+
+    fn waited(&self, now: Time) -> Duration {
+        now.saturating_sub(self.arrived)
     }
 }
 

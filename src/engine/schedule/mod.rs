@@ -5,7 +5,8 @@
 //!
 //! - One run at a time, over all models, as the NPU serialises them anyway. One load at a time, beside a run, and
 //!   none while a model is being unloaded.
-//! - The most urgent job first. Waiting makes a job more urgent ([`order::AGEING`]), so that nothing starves.
+//! - The most urgent job first. Waiting makes a job more urgent ([`entry::AGEING`]), so that nothing starves. What must
+//!   not age above people is let through once in [`order::RUNS_BEFORE`] runs.
 //! - Among equally urgent jobs users take turns. Where a run can use what the NPU holds (a loaded model, a KV cache
 //!   with most of the prompt) and the job whose turn it is cannot, it goes first, until that job has been passed over
 //!   for [`PATIENCE`]. It goes before no job that would miss its deadline by that: such a one is next. A model that
@@ -15,7 +16,10 @@
 //! - At its deadline a job's fallback is the answer, whether it waits or runs.
 //! - A task that may have come just before its chat is held back for [`GRACE`], unless it costs that chat nothing.
 //! - A task that only looks ahead to the next question is given up when that comes.
-//! - Models are loaded at the start and pinned ones whenever they are missing, where there is room.
+//! - A full queue takes a person's job in place of a task that has a fallback, and the job of whoever has fewer places
+//!   in place of one of whoever has the most.
+//! - Models are loaded at the start and pinned ones whenever they are missing, where there is room; after a rest if
+//!   their worker was lost.
 //! - What people want loaded or unloaded by hand waits for what jobs need, and takes nothing that a job uses.
 
 mod advance;
@@ -24,15 +28,16 @@ mod entry;
 mod models;
 mod order;
 mod pace;
+mod places;
 mod presence;
 mod residency;
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{QueueClass, Withdrawal, protocol::JobId};
+use super::{Withdrawal, protocol::JobId};
 pub(super) use by_hand::{Asked, Refused};
-pub(super) use entry::Arrival;
 use entry::Entry;
+pub(super) use entry::{Arrival, Newcomer};
 use models::Models;
 pub(super) use models::{Domain, ModelIndex, ModelTable};
 use order::Fairness;
@@ -188,36 +193,14 @@ impl Schedule {
         self.jobs.is_empty() && self.npu.is_none()
     }
 
-    /// Whether a job of this class would be taken.
-    ///
-    /// # Errors
-    /// [`Full`].
-    pub(super) fn check_room(&self, class: &QueueClass, now: Time) -> Result<(), Full> {
-        if self.waiting() < self.limit || self.displaceable(class.urgency, now).is_some() {
-            return Ok(());
-        }
-        Err(Full {
-            waiting: self.waiting(),
-            retry_after: self
-                .rest_of_run(now)
-                .unwrap_or(self.pace.any())
-                .max(Duration::from_secs(1)),
-        })
-    }
-
     /// A job asks for the NPU.
     ///
     /// # Errors
     /// [`Full`].
     pub(super) fn arrive(&mut self, arrival: Arrival, now: Time) -> Result<(), Full> {
         let job = arrival.job;
-        self.supersede(&arrival, now);
-        self.outdate(&arrival, now);
-        self.check_room(&arrival.class, now)?;
-        if self.waiting() >= self.limit
-            && let Some(other) = self.displaceable(arrival.class.urgency, now)
-        {
-            self.withdraw(other, Withdrawal::Displaced, now);
+        for (other, why) in self.make_room(&arrival.newcomer(), now)? {
+            self.withdraw(other, why, now);
         }
         let mut entry = Entry::new(arrival, self.arrivals, now);
         self.arrivals += 1;
@@ -354,42 +337,6 @@ impl Schedule {
         self.fairness.order(waiting, now)
     }
 
-    /// Gives up what a newer job of the same kind makes pointless.
-    fn supersede(&mut self, newer: &Arrival, now: Time) {
-        if !newer.class.newest_wins {
-            return;
-        }
-        let pointless = |entry: &Entry| {
-            entry.class.newest_wins
-                && entry.class.name == newer.class.name
-                && entry.origin.user == newer.origin.user
-        };
-        let pointless: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|(_, entry)| pointless(entry))
-            .map(|(job, _)| *job)
-            .collect();
-        for job in pointless {
-            self.withdraw(job, Withdrawal::Superseded, now);
-        }
-    }
-
-    /// Gives up what a new question makes pointless.
-    fn outdate(&mut self, question: &Arrival, now: Time) {
-        if question.class.urgency > QueueClass::PERSON_WAITS {
-            return;
-        }
-        let outdated = self.jobs.iter();
-        let outdated: Vec<JobId> = outdated
-            .filter(|(_, entry)| entry.is_outdated_by(question))
-            .map(|(job, _)| *job)
-            .collect();
-        for job in outdated {
-            self.withdraw(job, Withdrawal::Superseded, now);
-        }
-    }
-
     /// Whether a task can begin at once without being in the way of a chat that may follow: it is over soon, and the chat
     /// needs neither its model's place in memory nor what that has in its KV cache.
     fn is_unhindered(&self, task: &Entry) -> bool {
@@ -397,15 +344,6 @@ impl Schedule {
             && self.npu.is_none()
             && self.models.is_loaded(task.model)
             && !self.models.serves_people(task.model)
-    }
-
-    /// The job that gives its place to one of this urgency when the queue is full.
-    fn displaceable(&self, urgency: u8, now: Time) -> Option<JobId> {
-        self.order(now).into_iter().rev().find(|job| {
-            self.jobs
-                .get(job)
-                .is_some_and(|entry| entry.class.fallback && entry.class.urgency > urgency)
-        })
     }
 
     /// Gives up a job. If it runs, it is stopped.

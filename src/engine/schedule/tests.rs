@@ -9,7 +9,7 @@ mod simulation;
 use std::sync::Arc;
 
 use super::*;
-use crate::engine::{Origin, Residency};
+use crate::engine::{Origin, QueueClass, Residency};
 
 const GB: u64 = 1_000_000_000;
 const BIG: ModelIndex = ModelIndex(0);
@@ -23,6 +23,7 @@ fn class(urgency: u8) -> QueueClass {
     QueueClass {
         name: format!("{urgency}").into(),
         urgency,
+        ages_to: 0,
         deadline: None,
         fallback: urgency > 1,
         newest_wins: false,
@@ -461,42 +462,6 @@ fn a_model_fits_beside_what_is_loaded_and_what_is_to_be() {
     assert_eq!(schedule.unload(BIG, Time::ZERO), Ok(Asked::Coming));
     schedule.unloaded(BIG, Time::ZERO);
     assert!(schedule.fits(SMALL, &[]));
-}
-
-#[test]
-fn a_full_queue_refuses_with_a_time_and_gives_up_tasks_for_a_person() {
-    let mut schedule = schedule();
-    for number in 1..=5 {
-        schedule.arrive(job(number, 4), Time::ZERO).unwrap();
-    }
-    let full = schedule.arrive(job(6, 4), Time::ZERO).unwrap_err();
-    assert_eq!(full.waiting, 4);
-    assert!(full.retry_after >= Duration::from_secs(1));
-    did(&mut schedule);
-    schedule.arrive(job(7, 0), Time::ZERO).unwrap();
-    assert_eq!(withdrawn(&did(&mut schedule)), [(5, Withdrawal::Displaced)]);
-    assert!(schedule.waiting() <= 5);
-}
-
-#[test]
-fn a_lost_worker_means_another_load_and_a_failed_load_fails_all_that_wait_for_it() {
-    let mut schedule = schedule();
-    schedule.arrive(job(1, 0), Time::ZERO).unwrap();
-    schedule.arrive(job(2, 0), Time::ZERO).unwrap();
-    did(&mut schedule);
-    schedule.ended(1, Ended::ModelLost, Time::ZERO);
-    assert!(matches!(
-        did(&mut schedule)[..],
-        [Action::Load {
-            model: BIG,
-            job: Some(1),
-            ..
-        }]
-    ));
-    let mut failed = schedule.load_failed(BIG, Time::ZERO);
-    failed.sort_unstable();
-    assert_eq!(failed, [1, 2]);
-    assert!(schedule.is_idle());
 }
 
 #[test]

@@ -59,6 +59,7 @@ pub(super) fn job(decided: &Decided, card: &ModelCard, exchange: &mut Exchange) 
         queue: QueueClass {
             name: decision.queue.name.clone(),
             urgency: decision.queue.urgency,
+            ages_to: 0,
             deadline: decision.queue.deadline.map(|time| exchange.started + time),
             fallback: manner.options.fallback.is_some(),
             // What completes words that have been typed on since is of no use.

@@ -135,11 +135,12 @@ pub(in crate::gateway) async fn embed(
     exchange.respond_json(&list).await
 }
 
-/// A person waits for a document to be read or a search to begin, but less than for an answer.
+/// A person waits for a document to be read or a search to begin, but less than for an answer, however long it takes.
 fn class() -> QueueClass {
     QueueClass {
         name: "embeddings".into(),
         urgency: QueueClass::PERSON_WAITS,
+        ages_to: QueueClass::PERSON_WAITS,
         ..QueueClass::default()
     }
 }

@@ -16,6 +16,11 @@ const LOAD: Time = Duration::from_secs(3);
 const UNLOAD: Time = Duration::from_millis(700);
 const STEP: Time = Duration::from_millis(60);
 
+/// Whether this client's job is an input of a request for embeddings.
+fn is_input(client: &Client) -> bool {
+    client.urgency == QueueClass::PERSON_WAITS && client.deadline_ms.is_none()
+}
+
 /// Whether the next question makes this client's job pointless.
 fn until_question(client: &Client, job: JobId) -> bool {
     client.fallback && job.is_multiple_of(3)
@@ -88,7 +93,7 @@ fn client() -> impl Strategy<Value = Client> {
     })
 }
 
-/// What a person does with a model, and how long after the last time.
+/// What a person or bad luck does with a model, and how long after the last time.
 #[derive(Debug, Clone, Copy)]
 struct Hand {
     gap_ms: u64,
@@ -101,6 +106,10 @@ enum Does {
     Load,
     Unload,
     Pin(bool),
+    /// Its worker dies, whatever it does.
+    LosesWorker,
+    /// Its next load fails.
+    FailsToLoad,
 }
 
 fn hand() -> impl Strategy<Value = Hand> {
@@ -108,6 +117,8 @@ fn hand() -> impl Strategy<Value = Hand> {
         3 => Just(Does::Load),
         3 => Just(Does::Unload),
         1 => any::<bool>().prop_map(Does::Pin),
+        2 => Just(Does::LosesWorker),
+        1 => Just(Does::FailsToLoad),
     ];
     (0_u64..8000, 0..MODELS, does).prop_map(|(gap_ms, model, does)| Hand {
         gap_ms,
@@ -123,7 +134,7 @@ enum Event {
     RunEnds(u64),
     /// The runtime has noticed an abort.
     RunStops(u64),
-    LoadEnds(ModelIndex),
+    LoadEnds(ModelIndex, u64),
     UnloadEnds(ModelIndex),
     Asks(ModelIndex, Does),
     Tick,
@@ -155,6 +166,9 @@ struct Engine<'a> {
     events: BinaryHeap<Reverse<(Time, Event)>>,
     loaded: HashSet<usize>,
     loading: Option<usize>,
+    loads: u64,
+    /// Models whose next load fails.
+    failing: HashSet<usize>,
     unloading: HashSet<usize>,
     /// Models of which so many fit.
     room_for: u64,
@@ -163,7 +177,10 @@ struct Engine<'a> {
     arrived: HashMap<JobId, Time>,
     starts: HashMap<JobId, u32>,
     outcomes: HashMap<JobId, (Time, Outcome)>,
-    dead_workers: u32,
+    /// Workers that have died, and loads that have failed.
+    faults: u32,
+    /// Runs of inputs and of others since a chat waits with its model loaded.
+    before_chats: HashMap<JobId, (u32, u32)>,
 }
 
 impl<'a> Engine<'a> {
@@ -193,6 +210,8 @@ impl<'a> Engine<'a> {
             events,
             loaded: HashSet::new(),
             loading: None,
+            loads: 0,
+            failing: HashSet::new(),
             unloading: HashSet::new(),
             room_for,
             running: None,
@@ -200,7 +219,8 @@ impl<'a> Engine<'a> {
             arrived: HashMap::new(),
             starts: HashMap::new(),
             outcomes: HashMap::new(),
-            dead_workers: 0,
+            faults: 0,
+            before_chats: HashMap::new(),
         }
     }
 
@@ -242,6 +262,7 @@ impl<'a> Engine<'a> {
                         fallback: client.fallback,
                         newest_wins: client.newest_wins,
                         until_question: until_question(&client, job),
+                        ages_to: u8::from(is_input(&client)),
                         ..class(client.urgency)
                     },
                     deadline: client.deadline_ms.map(|ms| now + Duration::from_millis(ms)),
@@ -281,7 +302,7 @@ impl<'a> Engine<'a> {
                 let fate = self.client(run.job).fate;
                 let (how, outcome) = match fate {
                     Fate::WorkerDies => {
-                        self.dead_workers += 1;
+                        self.faults += 1;
                         self.loaded.remove(&run.model.0);
                         self.schedule.lost(run.model, now);
                         self.obey();
@@ -296,7 +317,9 @@ impl<'a> Engine<'a> {
                     self.end(run.job, outcome);
                 }
             }
-            Event::LoadEnds(model) => {
+            Event::LoadEnds(_, load) if load != self.loads || self.loading.is_none() => {}
+            Event::LoadEnds(model, _) if self.failing.remove(&model.0) => self.fail_load(model),
+            Event::LoadEnds(model, _) => {
                 self.loading = None;
                 self.loaded.insert(model.0);
                 self.schedule.loaded(model, GB, now);
@@ -315,6 +338,50 @@ impl<'a> Engine<'a> {
                 }
             }
             Event::Asks(model, Does::Pin(pinned)) => self.schedule.pin(model, pinned, now),
+            Event::Asks(model, Does::LosesWorker) if self.loading == Some(model.0) => {
+                self.fail_load(model);
+            }
+            Event::Asks(model, Does::LosesWorker) => self.lose(model),
+            Event::Asks(model, Does::FailsToLoad) => {
+                self.failing.insert(model.0);
+            }
+        }
+    }
+
+    fn fail_load(&mut self, model: ModelIndex) {
+        self.faults += 1;
+        self.loading = None;
+        for job in self.schedule.load_failed(model, self.now) {
+            assert_eq!(self.client(job).model, model.0);
+            self.end(job, Outcome::Failed);
+        }
+    }
+
+    /// The worker dies, between two runs or in one.
+    fn lose(&mut self, model: ModelIndex) {
+        let now = self.now;
+        if !self.loaded.remove(&model.0) {
+            return;
+        }
+        self.faults += 1;
+        let Some(run) = self.running.take_if(|run| run.model == model) else {
+            return self.schedule.lost(model, now);
+        };
+        let how = if run.aborted {
+            Ended::Aborted
+        } else if now < run.prefill_over {
+            *self.starts.get_mut(&run.job).unwrap() -= 1;
+            Ended::ModelLost
+        } else {
+            Ended::Failed
+        };
+        if how != Ended::ModelLost {
+            self.schedule.lost(model, now);
+            self.obey();
+        }
+        self.schedule.ended(run.job, how, now);
+        if how == Ended::Failed && !self.outcomes.contains_key(&run.job) {
+            self.end(run.job, Outcome::Failed);
         }
     }
 
@@ -345,8 +412,9 @@ impl<'a> Engine<'a> {
                     }
                     assert!((self.loaded.len() as u64) < self.room_for);
                     self.loading = Some(model.0);
-                    self.events
-                        .push(Reverse((self.now + LOAD, Event::LoadEnds(model))));
+                    self.loads += 1;
+                    let ends = Event::LoadEnds(model, self.loads);
+                    self.events.push(Reverse((self.now + LOAD, ends)));
                 }
                 Action::Unload(model) => {
                     assert!(self.loaded.remove(&model.0) && self.unloading.insert(model.0));
@@ -380,6 +448,7 @@ impl<'a> Engine<'a> {
         let client = self.client(job).clone();
         assert!(self.loaded.contains(&client.model), "the model is loaded");
         *self.starts.entry(job).or_default() += 1;
+        self.count_before_chats(job);
         self.runs += 1;
         let prefill_over = self.now + Duration::from_millis(client.prefill_ms);
         self.running = Some(Running {
@@ -391,6 +460,27 @@ impl<'a> Engine<'a> {
         });
         let at = prefill_over + STEP * client.tokens;
         self.events.push(Reverse((at, Event::RunEnds(self.runs))));
+    }
+
+    /// A chat whose model is loaded waits for one input at most, and for one more in some runs.
+    fn count_before_chats(&mut self, starting: JobId) {
+        let is_input = is_input(self.client(starting));
+        self.before_chats.remove(&starting);
+        let waits = |job: &JobId| {
+            let client = self.client(*job);
+            *job != starting
+                && client.urgency == 0
+                && self.loaded.contains(&client.model)
+                && !self.outcomes.contains_key(job)
+        };
+        let chats: Vec<JobId> = self.arrived.keys().copied().filter(waits).collect();
+        for chat in chats {
+            let (inputs, others) = self.before_chats.entry(chat).or_default();
+            *inputs += u32::from(is_input);
+            *others += u32::from(!is_input);
+            // What has lost its worker begins again.
+            assert!(*inputs <= 1 + *others / order::RUNS_BEFORE + self.faults);
+        }
     }
 
     fn end(&mut self, job: JobId, outcome: Outcome) {
@@ -481,18 +571,19 @@ proptest! {
             let starts = engine.starts.get(job).copied().unwrap_or(0);
             match outcome {
                 Outcome::Completed => prop_assert!(starts >= 1 && client.fate == Fate::Completes),
-                Outcome::Failed => prop_assert!(client.fate != Fate::Completes || engine.dead_workers > 0),
+                Outcome::Failed => prop_assert!(client.fate != Fate::Completes || engine.faults > 0),
                 Outcome::Cancelled => prop_assert!(client.leaves_ms.is_some()),
                 Outcome::Refused => prop_assert_eq!(starts, 0),
                 Outcome::Withdrawn(Withdrawal::Preempted) => prop_assert!(client.fallback && starts == 2),
-                Outcome::Withdrawn(Withdrawal::Displaced) => prop_assert!(client.fallback),
+                Outcome::Withdrawn(Withdrawal::Displaced) => prop_assert!(client.fallback || starts == 0),
                 Outcome::Withdrawn(Withdrawal::Superseded) => {
                     prop_assert!(client.newest_wins || until_question(client, *job));
                 }
                 Outcome::Withdrawn(Withdrawal::Deadline) => {
                     let deadline = engine.arrived[job] + Duration::from_millis(client.deadline_ms.unwrap());
-                    // Without a fallback a run may finish late, unless it loses the NPU.
-                    prop_assert!(*at == deadline || *at > deadline && !client.fallback && starts > 0);
+                    // Without a fallback a run may finish late, unless it loses the NPU or its worker.
+                    let begun = starts > 0 || engine.faults > 0;
+                    prop_assert!(*at == deadline || *at > deadline && !client.fallback && begun);
                 }
             }
             prop_assert!(starts <= 2 || !client.fallback, "a task runs again once");
