@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::{
-    engine::EngineError,
+    engine::{EngineError, Withdrawal},
     excerpt,
     wire::openai::{DecodeError, ErrorBody},
 };
@@ -198,11 +198,15 @@ impl Failure {
             Self::Engine(EngineError::Unsupported(_)) => {
                 Verdict::new(StatusCode::BAD_REQUEST, INVALID, Client).code("unsupported")
             }
-            Self::Engine(EngineError::QueueFull { retry_after, .. }) => {
-                Verdict::new(StatusCode::TOO_MANY_REQUESTS, OVERLOADED, Load)
-                    .code("queue_full")
-                    .retry_after(*retry_after)
-            }
+            Self::Engine(
+                EngineError::QueueFull { retry_after, .. }
+                | EngineError::Withdrawn {
+                    why: Withdrawal::Displaced,
+                    retry_after,
+                },
+            ) => Verdict::new(StatusCode::TOO_MANY_REQUESTS, OVERLOADED, Load)
+                .code("queue_full")
+                .retry_after(*retry_after),
             Self::Engine(EngineError::Withdrawn { retry_after, .. }) => {
                 Verdict::new(StatusCode::SERVICE_UNAVAILABLE, OVERLOADED, Load)
                     .code("withdrawn")

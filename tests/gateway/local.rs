@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rkgate::{
     chat::{FinishReason, Sampling, Usage},
-    engine::{Completion, EngineError, Progress, Prompt, Started},
+    engine::{Completion, EngineError, Progress, Prompt, Started, Withdrawal},
     gateway::GatewaySettings,
 };
 use serde_json::{Value, json};
@@ -278,12 +278,20 @@ async fn failures_before_the_first_byte_have_their_status() {
             429,
             "queue_full",
         ),
+        (
+            EngineError::Withdrawn {
+                why: Withdrawal::Displaced,
+                retry_after: Duration::from_secs(3),
+            },
+            429,
+            "queue_full",
+        ),
         (load, 503, "model_load_failed"),
         (EngineError::ShuttingDown, 503, "shutting_down"),
     ] {
         let mut client = Client::connect(gateway.address).await;
         client.post(CHAT, &[], chat(true, "")).await;
-        let retry = matches!(error, EngineError::QueueFull { .. });
+        let retry = status == 429;
         jobs.next().await.refuse(error);
         let answer = client.answer().await;
         assert_eq!(
