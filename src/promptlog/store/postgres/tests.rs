@@ -12,7 +12,7 @@ use super::{Session, Store};
 use crate::{
     config::LogServer,
     promptlog::{
-        Filter, Reader, StoreError,
+        Filter, Kept, Reader, StoreError,
         store::Store as _,
         tests::{LIMITS, NOW, chat},
     },
@@ -158,4 +158,36 @@ fn a_server_that_is_not_there_is_said_to_be_so() {
         crate::promptlog::FailureKind::Unreachable,
         "{error:?}"
     );
+}
+
+#[test]
+fn a_damaged_record_hides_no_other_and_does_not_stop_the_log() {
+    let Some(server) = server() else { return };
+    let mut store = Store::open(&server, LIMITS).unwrap();
+    let chats: Vec<_> = (0..3).map(|n| chat(NOW + n, "hello", "hi")).collect();
+    let ids = store.write(&mut chats.iter()).unwrap();
+    drop(store);
+    let damaged = ids[1];
+    run(
+        &server,
+        &format!("UPDATE details SET data = '\\x00' WHERE id = {damaged}"),
+    );
+    let mut store = Store::open(&server, LIMITS).unwrap();
+    store.write(&mut chats.iter()).unwrap();
+    let mut reader = Reader::open(&crate::config::LogStore::Postgres(Box::new(server))).unwrap();
+    let page = reader.page(&Filter::default(), None, 10).unwrap();
+    let kept: Vec<(i64, Kept)> = page
+        .records
+        .iter()
+        .map(|it| (it.id, it.record.kept))
+        .collect();
+    assert_eq!(kept.len(), 6);
+    for (id, kept) in kept {
+        let expected = if id == damaged {
+            Kept::Damaged
+        } else {
+            Kept::Full
+        };
+        assert_eq!(kept, expected, "{id}");
+    }
 }

@@ -202,4 +202,33 @@ mod tests {
         let written = store.write(&mut [&small, &large].into_iter()).unwrap();
         assert_eq!(written, [2, 3]);
     }
+
+    /// Frames of the write-ahead log that end a transaction: they tell the database's size.
+    fn commits(path: &Path) -> usize {
+        const HEADER: usize = 32;
+        const FRAME: usize = 24 + 4096;
+        let wal = std::fs::read(path.with_extension("sqlite-wal")).unwrap();
+        let frames = wal[HEADER..].chunks_exact(FRAME);
+        frames.filter(|frame| frame[4..8] != [0; 4]).count()
+    }
+
+    #[test]
+    fn deleting_is_one_transaction_and_does_not_reach_for_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
+        let mut store = Store::open(&path, LIMITS).unwrap();
+        let chats: Vec<_> = (0..10).map(|n| chat(NOW + n, "hello", "hi")).collect();
+        store.write(&mut chats.iter()).unwrap();
+        let before = commits(&path);
+        let later = NOW + i64::try_from(LIMITS.retention.as_millis()).unwrap() + 20;
+        assert!(store.tidy(later, Duration::ZERO).unwrap());
+        assert_eq!(commits(&path), before + 1);
+        let number = |sql: &str| {
+            let number = store.connection.query_row(sql, [], |row| row.get(0));
+            number.unwrap_or(-1_i64)
+        };
+        assert_eq!(number("SELECT count(*) FROM records"), 0);
+        let normal = 1;
+        assert_eq!(number("PRAGMA synchronous"), normal);
+    }
 }
