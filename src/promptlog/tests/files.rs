@@ -149,6 +149,14 @@ fn what_is_no_database_is_left_as_it_is_and_its_cure_named() {
 }
 
 #[test]
+fn a_directory_in_its_place_is_named_as_such() {
+    let log = Log::new();
+    fs::create_dir(&log.path).unwrap();
+    let refused = store::open(&log.place, LIMITS).unwrap_err().words();
+    assert!(refused.ends_with("is a directory"), "{refused}");
+}
+
+#[test]
 fn one_process_writes_and_another_waits_for_its_end() {
     let log = Log::new();
     let first = start(&log);

@@ -12,6 +12,7 @@ use std::{
 };
 
 use rusqlite::{Connection, MAIN_DB, OpenFlags};
+use rustix::fs::{Access, access};
 
 use super::schema;
 use crate::promptlog::store::{Identity, StoreError};
@@ -187,6 +188,11 @@ pub(super) fn open_to_read(path: &Path) -> Result<(Connection, Files), StoreErro
 
 /// Refuses what is no log of ours by the database's first page alone, which takes no lock and makes no file beside it.
 fn look_at(path: &Path) -> Result<(), StoreError> {
+    // SQLite would not say what is wrong.
+    access(path, Access::READ_OK).map_err(|error| unusable(path)(error.into()))?;
+    if path.is_dir() {
+        return Err(unusable(path)(io::ErrorKind::IsADirectory.into()));
+    }
     let mut uri = match path.is_absolute() {
         true => "file://".to_owned(),
         false => "file:".to_owned(),
