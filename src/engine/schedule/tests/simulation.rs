@@ -1,5 +1,7 @@
 //! Random arrivals against an engine in virtual time, with all promises checked at every step.
 
+mod clients;
+
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap, HashSet},
@@ -8,6 +10,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
+use clients::{Client, Does, Fate, Hand, client, hand, is_input, until_question};
 
 const LIMIT: usize = 6;
 const MODELS: usize = 3;
@@ -15,117 +18,6 @@ const MODELS: usize = 3;
 const LOAD: Time = Duration::from_secs(3);
 const UNLOAD: Time = Duration::from_millis(700);
 const STEP: Time = Duration::from_millis(60);
-
-/// Whether this client's job is an input of a request for embeddings.
-fn is_input(client: &Client) -> bool {
-    client.urgency == QueueClass::PERSON_WAITS && client.deadline_ms.is_none()
-}
-
-/// Whether the next question makes this client's job pointless.
-fn until_question(client: &Client, job: JobId) -> bool {
-    client.fallback && job.is_multiple_of(3)
-}
-
-/// A client that asks once.
-#[derive(Debug, Clone)]
-struct Client {
-    /// Since the one before.
-    gap_ms: u64,
-    model: usize,
-    urgency: u8,
-    deadline_ms: Option<u64>,
-    fallback: bool,
-    newest_wins: bool,
-    user: Option<u8>,
-    conversation: Option<u8>,
-    reusable: u32,
-    prefill_ms: u64,
-    tokens: u32,
-    /// The client leaves after this time.
-    leaves_ms: Option<u64>,
-    fate: Fate,
-}
-
-/// What happens to a client's run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Completes,
-    Fails,
-    /// The worker dies in the middle.
-    WorkerDies,
-}
-
-fn client() -> impl Strategy<Value = Client> {
-    let who = (
-        0_u8..8,
-        prop::option::weighted(0.5, 200_u64..120_000),
-        any::<bool>(),
-        prop::option::of(0_u8..3),
-        prop::option::of(0_u8..4),
-    );
-    let what = (
-        0..MODELS,
-        0_u32..4000,
-        1_u64..4000,
-        1_u32..200,
-        prop::option::weighted(0.2, 0_u64..20_000),
-        prop_oneof![8 => Just(Fate::Completes), 1 => Just(Fate::Fails), 1 => Just(Fate::WorkerDies)],
-    );
-    let gap = prop_oneof![3 => Just(0_u64), 3 => 0_u64..2000, 1 => 0_u64..60_000];
-    (gap, who, what).prop_map(|(gap_ms, who, what)| {
-        let (urgency, deadline_ms, fallback, user, conversation) = who;
-        let (model, reusable, prefill_ms, tokens, leaves_ms, fate) = what;
-        Client {
-            gap_ms,
-            model,
-            urgency,
-            deadline_ms,
-            fallback: fallback && urgency > 0,
-            newest_wins: urgency == 2,
-            user,
-            conversation,
-            reusable,
-            prefill_ms,
-            tokens,
-            leaves_ms,
-            fate,
-        }
-    })
-}
-
-/// What a person or bad luck does with a model, and how long after the last time.
-#[derive(Debug, Clone, Copy)]
-struct Hand {
-    gap_ms: u64,
-    model: usize,
-    does: Does,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Does {
-    Load,
-    Unload,
-    Pin(bool),
-    /// Its worker dies, whatever it does.
-    LosesWorker,
-    /// Its next load fails.
-    FailsToLoad,
-}
-
-fn hand() -> impl Strategy<Value = Hand> {
-    let does = prop_oneof![
-        3 => Just(Does::Load),
-        3 => Just(Does::Unload),
-        1 => any::<bool>().prop_map(Does::Pin),
-        2 => Just(Does::LosesWorker),
-        1 => Just(Does::FailsToLoad),
-    ];
-    (0_u64..8000, 0..MODELS, does).prop_map(|(gap_ms, model, does)| Hand {
-        gap_ms,
-        model,
-        does,
-    })
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
