@@ -59,6 +59,8 @@ pub(super) struct Record {
     pub(super) usage: Option<Usage>,
     /// Shows the request to whoever watches; there for requests that name a model.
     pub(super) ticket: Option<Ticket>,
+    /// The engine's failure that the client was not told of, as there is an answer to give instead.
+    pub(super) replaced: Option<Failure>,
     /// Why the answer ended, where the engine made it.
     pub(super) finish: Option<FinishReason>,
     /// What the prompt log is told; there for requests that name a model.
@@ -205,7 +207,7 @@ pub(super) fn finished(
             provider: record.provider(),
             generation: exchange.generation,
             status,
-            error: failure.map(Failure::message),
+            error: failure.or(record.replaced.as_ref()).map(Failure::message),
             finish: record.finish,
             settled: record.settled.as_ref(),
             sampling: record.sampling,
@@ -263,6 +265,11 @@ fn tell(exchange: &Exchange, status: u16, duration: Duration, failure: Option<&F
         span.record("queue_ms", millis(queued));
     }
     let ms = millis(duration);
+    if let (None, Some(replaced)) = (failure, &exchange.record.replaced) {
+        let reason = replaced.message();
+        warn!(status, ms, reason, "answered with the fallback");
+        return;
+    }
     match failure {
         Some(failure) => match failure.verdict().fault {
             Fault::Client | Fault::Load => {

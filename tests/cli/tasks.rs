@@ -6,8 +6,9 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 
 use crate::{
+    log::{FAST, logged},
     open_webui,
-    server::{Server, call},
+    server::{Server, call, metric},
 };
 
 /// Faults of the simulated models, alone and together.
@@ -208,4 +209,22 @@ fn a_question_that_is_longer_than_the_context_is_refused() {
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_task_whose_model_dies_has_its_fallback_and_the_log_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let env = [FAST, ("RKLLM_SIM_FAULT", "crash=2")];
+    let server = Server::start(dir.path(), &["serve"], &env);
+    let title = captured_tasks();
+    let title = title.iter().find(|task| task.class == "title_generation");
+    let (content, _) = answer(&server, &title.unwrap().body);
+    assert_eq!(content, r#"{"title": ""}"#);
+    let records = logged(&server, "class=task%2Ftitle_generation", 1);
+    assert_eq!(records[0]["status"], 200);
+    let error = records[0]["error"].as_str().unwrap();
+    assert!(error.contains("engine worker"), "{error}");
+    let stderr = fs::read_to_string(dir.path().join("stderr")).unwrap();
+    assert!(stderr.contains("answered with the fallback"), "{stderr}");
+    assert_eq!(metric(&server.admin, "rkgate_jobs_failed_total"), 1.0);
 }

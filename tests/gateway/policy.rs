@@ -347,6 +347,55 @@ async fn a_job_that_the_engine_gives_up_is_answered_without_it() {
     assert_eq!(client.answer().await.status(), 503);
 }
 
+#[tokio::test]
+async fn a_job_that_the_engine_fails_is_answered_without_it() {
+    let (gateway, jobs) = gateway().await;
+    let model = || SMALL.to_owned();
+    let failures = [
+        EngineError::Load {
+            model: model(),
+            reason: "the file is damaged".to_owned(),
+        },
+        EngineError::Worker {
+            model: model(),
+            what: "was killed by signal 11".to_owned(),
+        },
+        EngineError::Run {
+            model: model(),
+            reason: "out of memory".to_owned(),
+        },
+    ];
+    for failure in failures {
+        for queued in [false, true] {
+            let mut client = Client::connect(gateway.address).await;
+            client.post(CHAT, &[], title()).await;
+            let submission = jobs.next().await;
+            if queued {
+                let run = submission.accept();
+                run.send(Progress::Failed(failure.clone())).await;
+            } else {
+                submission.refuse(failure.clone());
+            }
+            let answer = client.answer().await;
+            assert_eq!(answer.status(), 200, "{failure}");
+            assert_eq!(content(&answer), r#"{"title": ""}"#);
+        }
+        // A person's chat has no answer of last resort.
+        let mut client = Client::connect(gateway.address).await;
+        client
+            .post(CHAT, &[], said(LARGE, "Hello", json!({})))
+            .await;
+        jobs.next().await.refuse(failure);
+        assert!(client.answer().await.status() >= 500);
+    }
+    // What the client asks for wrongly, it is told.
+    let mut client = Client::connect(gateway.address).await;
+    client.post(CHAT, &[], title()).await;
+    let unsupported = EngineError::Unsupported("no images".to_owned());
+    jobs.next().await.refuse(unsupported);
+    assert_eq!(client.answer().await.status(), 400);
+}
+
 /// Nothing says of a conversation in advance how many tokens it has; the engine counts them.
 #[tokio::test]
 async fn a_conversation_that_does_not_fit_is_cut_again() {

@@ -132,12 +132,7 @@ impl Pieces {
                 let end = self.end(completion.finish, usage, Some(timings), record);
                 Ok(News::End(end))
             }
-            Some(Progress::Failed(
-                error @ (EngineError::Withdrawn { .. } | EngineError::QueueFull { .. }),
-            )) => self
-                .without_the_engine(record)
-                .ok_or(Failure::Engine(error)),
-            Some(Progress::Failed(error)) => Err(Failure::Engine(error)),
+            Some(Progress::Failed(error)) => self.without_the_engine(error, record),
             Some(Progress::Embedding(_)) | None => {
                 tracing::error!("the engine ended a run without a result");
                 Err(Failure::Internal)
@@ -163,9 +158,38 @@ impl Pieces {
         self.events.drain(..)
     }
 
-    /// The answer where the engine has given the job up: what it has said of the JSON as far as that can be saved, else
-    /// the fallback. `None` where there is none, or other text has been told.
-    fn without_the_engine(&mut self, record: &mut Record) -> Option<News> {
+    /// The answer where the engine has given the job up or has failed.
+    ///
+    /// # Errors
+    /// The engine's, where the request is at fault, or there is nothing to say instead.
+    fn without_the_engine(
+        &mut self,
+        error: EngineError,
+        record: &mut Record,
+    ) -> Result<News, Failure> {
+        let given_up = match &error {
+            EngineError::Withdrawn { .. } | EngineError::QueueFull { .. } => true,
+            EngineError::Load { .. } | EngineError::Worker { .. } | EngineError::Run { .. } => {
+                false
+            }
+            EngineError::UnknownModel { .. }
+            | EngineError::ContextLength { .. }
+            | EngineError::Unsupported(_)
+            | EngineError::ShuttingDown => return Err(Failure::Engine(error)),
+        };
+        match self.instead(record) {
+            Some(news) if given_up => Ok(news),
+            Some(news) => {
+                record.replaced = Some(Failure::Engine(error));
+                Ok(news)
+            }
+            None => Err(Failure::Engine(error)),
+        }
+    }
+
+    /// The answer without the engine: what it has said of the JSON as far as that can be saved, else the fallback.
+    /// `None` where there is none, or other text has been told.
+    fn instead(&mut self, record: &mut Record) -> Option<News> {
         let fallback = self.fallback.clone()?;
         // What the NPU has not touched has cost nothing.
         let usage = match record.queued {
