@@ -76,7 +76,7 @@ fn obey(
                     .catch_unwind()
                     .await
                     .unwrap_or_else(|_| Err("rkgate itself failed while loading it".to_owned()));
-                scheduler.load_ended(model, result);
+                scheduler.load_ended(model, result).await;
             });
         }
         (Action::Unload(model), _) => {

@@ -6,7 +6,9 @@ use std::{
 };
 
 use super::{
-    EngineError, ModelKind, library,
+    EngineError, ModelKind,
+    failed_load::{FailedLoad, FileState},
+    library,
     protocol::Load,
     schedule::{Domain, ModelIndex},
     scheduler::{ATTEMPTS, Scheduler},
@@ -80,16 +82,51 @@ impl Scheduler {
         Err(reason)
     }
 
+    /// Refuses a job where others would have to be unloaded for its model, most likely in vain: its file cannot be read,
+    /// or is the one that could not be loaded a while ago.
+    pub(super) async fn check_loadable(&self, slot: &Slot) -> Result<(), EngineError> {
+        if slot.loaded().is_some() || self.queue.fits(slot.model, &[]) {
+            return Ok(());
+        }
+        let file = FileState::of(&slot.card.path).await;
+        let reason = match (file, &*slot.failed_load()) {
+            (Err(error), _) => format!("{} cannot be read: {error}", slot.card.path.display()),
+            (Ok(file), Some(failed)) => match failed.pause(file, Instant::now()) {
+                Some(pause) => format!(
+                    "{}; other models would have to be unloaded for another attempt: there is none within {} s unless \
+                     the file changes",
+                    failed.reason,
+                    pause.as_secs().max(1)
+                ),
+                None => return Ok(()),
+            },
+            (Ok(_), None) => return Ok(()),
+        };
+        add(&self.counting.failed, 1);
+        Err(EngineError::Load {
+            model: slot.card.id.clone(),
+            reason,
+        })
+    }
+
     /// A load has ended.
-    pub(super) fn load_ended(&self, model: ModelIndex, result: Result<u64, String>) {
+    pub(super) async fn load_ended(&self, model: ModelIndex, result: Result<u64, String>) {
         match result {
             Ok(memory) => {
+                if let Some(slot) = self.slot(model) {
+                    *slot.failed_load() = None;
+                }
                 self.queue.loaded(model, memory);
                 // It may have ended before anybody knew that it was loaded.
                 self.look_after(model);
             }
             Err(reason) => {
                 add(&self.counting.load_failures, 1);
+                if let Some(slot) = self.slot(model) {
+                    let file = FileState::of(&slot.card.path).await.ok();
+                    let mut failed = slot.failed_load();
+                    *failed = Some(FailedLoad::new(&reason, file, failed.as_ref()));
+                }
                 let id = self.slot(model).map(|slot| slot.card.id.as_str());
                 tracing::warn!(model = id, reason, "the model could not be loaded");
                 for pending in self.queue.load_failed(model, &reason) {

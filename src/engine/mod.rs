@@ -197,6 +197,7 @@ pub mod catalog;
 mod conversations;
 mod dispatch;
 mod error;
+mod failed_load;
 mod handle;
 mod instances;
 mod library;

@@ -136,6 +136,7 @@ impl Scheduler {
             messages: &messages,
         })?;
         let (slot, claim) = self.assign(instances, &print);
+        self.check_loadable(&slot).await?;
         let id = self.jobs.fetch_add(1, Ordering::Relaxed);
         let (prompt, thinking) = match &job.prompt {
             Prompt::Chat(request) => {

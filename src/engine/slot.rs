@@ -12,6 +12,7 @@ use std::{
 use super::{
     EngineError, EngineSettings, ModelCard, ModelKind,
     conversations::Fingerprint,
+    failed_load::FailedLoad,
     protocol::{PromptCache, Start, WireAbi},
     schedule::ModelIndex,
     settings::{AbiOverride, PromptCacheSettings},
@@ -35,6 +36,7 @@ pub(super) struct Slot {
     last_used: Mutex<Instant>,
     /// The last job that was given to it, of several instances, since it was unloaded.
     last_job: Mutex<Option<Fingerprint>>,
+    failed_load: Mutex<Option<FailedLoad>>,
 }
 
 /// Keeps a slot from counting as idle.
@@ -60,6 +62,7 @@ impl Slot {
             claims: AtomicUsize::new(0),
             last_used: Mutex::new(Instant::now()),
             last_job: Mutex::default(),
+            failed_load: Mutex::default(),
         }
     }
 
@@ -147,6 +150,13 @@ impl Slot {
     /// The last job that was given to it, if it was not unloaded since.
     pub(super) fn last_job(&self) -> MutexGuard<'_, Option<Fingerprint>> {
         self.last_job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last attempt to load it, if that has failed.
+    pub(super) fn failed_load(&self) -> MutexGuard<'_, Option<FailedLoad>> {
+        self.failed_load
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends the worker and waits until its memory is back.

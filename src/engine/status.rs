@@ -113,7 +113,7 @@ pub struct MissCount {
 pub struct Counters {
     /// Jobs that ran to their end.
     pub completed: u64,
-    /// Jobs that failed after they were queued.
+    /// Jobs that failed after they were queued, or for which no other model is unloaded as theirs could not be loaded.
     pub failed: u64,
     /// Jobs that were cancelled.
     pub cancelled: u64,

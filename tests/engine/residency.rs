@@ -199,3 +199,48 @@ async fn without_models_the_simulators_own_are_used() {
     drop(engine);
     assert!(!dir.exists());
 }
+
+#[tokio::test]
+async fn a_model_that_cannot_be_loaded_drives_no_other_out_again_and_again() {
+    let bench = Bench::new();
+    let need = |id: &str| bench.start().model(id).unwrap().expected_memory();
+    let budget = need("qwen3-1.7b") + (1 << 20);
+    assert!(budget < need("qwen3-1.7b") + need("minicpm4-0.5b"));
+    let bench = bench.with(|settings| settings.memory_budget = MemoryBudget::Bytes(budget));
+    let engine = bench.start();
+    let file = engine.model("minicpm4-0.5b").unwrap().path.clone();
+    let whole = std::fs::read(&file).unwrap();
+    let refusal = async || {
+        let job = chat("minicpm4-0.5b", &["Hello"]);
+        match engine.submit(job).await {
+            Err(EngineError::Load { reason, .. }) => reason,
+            other => panic!("{other:?}"),
+        }
+    };
+    use_model(&engine, "qwen3-1.7b").await;
+    std::fs::write(&file, "garbage").unwrap();
+    // Nobody knows before it was tried.
+    let outcome = run(&engine, chat("minicpm4-0.5b", &["Hello"])).await;
+    assert!(
+        matches!(outcome.error(), EngineError::Load { .. }),
+        "{outcome:?}"
+    );
+    use_model(&engine, "qwen3-1.7b").await;
+    for _ in 0..3 {
+        let reason = refusal().await;
+        assert!(reason.contains("no rkllm model"), "{reason}");
+        assert!(reason.contains("unless the file changes"), "{reason}");
+    }
+    std::fs::remove_file(&file).unwrap();
+    let reason = refusal().await;
+    assert!(reason.contains("cannot be read"), "{reason}");
+    assert_eq!(resident(&engine), ["qwen3-1.7b"]);
+    let counters = engine.status().counters;
+    assert_eq!(
+        (counters.loads, counters.unloads, counters.load_failures),
+        (2, 1, 1)
+    );
+    std::fs::write(&file, whole).unwrap();
+    use_model(&engine, "minicpm4-0.5b").await;
+    assert_eq!(resident(&engine), ["minicpm4-0.5b"]);
+}
