@@ -3,6 +3,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use super::{Kind, Outcome, Play, Request, Turn};
+use crate::engine::Miss;
 
 /// What one request waited for and cost.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,6 +39,10 @@ pub struct Sums {
     pub computed: u64,
     /// Of these, those of questions.
     pub computed_for_chats: u64,
+    /// Of these, tokens that had been read for the conversation's last turn already.
+    pub read_again: u64,
+    /// Of these, tokens that a task had driven out of the KV cache.
+    pub read_again_for_tasks: u64,
     /// Prompt tokens that the KV cache held.
     pub reused: u64,
     /// Of these, those that came from a prompt cache file.
@@ -77,6 +82,38 @@ impl Play {
         requests
             .map(|request| (request.id.as_str(), request.kind))
             .collect()
+    }
+
+    /// Whether a task drove the conversation of a turn out of the KV cache: it was the first to run there since the
+    /// person's last question.
+    #[must_use]
+    pub fn is_driven_out_by_task(&self, turn: &Turn) -> bool {
+        let whole_model = match turn.missed.map(|missed| missed.why) {
+            Some(Miss::Intruded) => false,
+            // Any other model may have needed the room.
+            Some(Miss::Evicted) => true,
+            _ => return false,
+        };
+        let request = |turn: &Turn| {
+            self.requests
+                .iter()
+                .find(|request| request.id == turn.request)
+        };
+        let Some(question) = request(turn) else {
+            return false;
+        };
+        let before = || self.turns.iter().filter(|other| other.began < turn.began);
+        let own = before().filter(|other| {
+            request(other)
+                .is_some_and(|own| own.kind == Kind::Chat && own.person == question.person)
+        });
+        let last = own.map(|own| own.began).max();
+        let intruder = before()
+            .filter(|other| Some(other.began) > last && (whole_model || other.model == turn.model))
+            .min_by_key(|other| other.began);
+        intruder
+            .and_then(request)
+            .is_some_and(|intruder| intruder.kind != Kind::Chat)
     }
 
     /// What one request waited for and cost.
@@ -123,6 +160,17 @@ impl Play {
                 .map(|turn| u64::from(turn.computed()))
                 .sum(),
             computed_for_chats: chats.iter().map(|chat| u64::from(chat.computed)).sum(),
+            read_again: self
+                .turns
+                .iter()
+                .map(|turn| u64::from(turn.read_again()))
+                .sum(),
+            read_again_for_tasks: self
+                .turns
+                .iter()
+                .filter(|turn| self.is_driven_out_by_task(turn))
+                .map(|turn| u64::from(turn.read_again()))
+                .sum(),
             reused: self.turns.iter().map(|turn| u64::from(turn.cached)).sum(),
             loaded: self.turns.iter().map(|turn| u64::from(turn.loaded)).sum(),
             behind_tasks: chats.iter().map(|chat| chat.behind_tasks).sum(),
@@ -165,6 +213,7 @@ impl Outcome {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::engine::Missed;
 
     /// A request that was sent and answered at these seconds.
     pub(in crate::bench) fn request(
@@ -202,6 +251,7 @@ pub(super) mod tests {
             prompt,
             cached,
             loaded: 0,
+            missed: None,
             completion: 10,
             prefill: Duration::from_secs(1),
             decode: Duration::from_secs(ended - began - 1),
@@ -214,7 +264,7 @@ pub(super) mod tests {
             name: "play".to_owned(),
             requests,
             turns,
-            model_lists: vec![Duration::from_millis(1)],
+            model_lists: vec![Some(Duration::from_millis(1))],
         }
     }
 
@@ -235,6 +285,43 @@ pub(super) mod tests {
         assert_eq!(sums.reused, 20);
         assert_eq!((sums.busy, sums.answering), (seconds(10), seconds(3)));
         assert_eq!(sums.beside_answers(), seconds(7));
+    }
+
+    #[test]
+    fn what_is_read_again_counts_for_the_task_that_came_first() {
+        let missed = |why, of: Turn| Turn {
+            missed: Some(Missed { why, lost: 80 }),
+            ..of
+        };
+        let first = request(Kind::Chat, 0, 0, 1, 4);
+        let tags = request(Kind::Tags, 0, 5, 0, 8);
+        let other = Request {
+            person: 1,
+            ..request(Kind::Chat, 1, 8, 9, 10)
+        };
+        let second = request(Kind::Chat, 2, 11, 12, 14);
+        let read_again = |why, between: Vec<Turn>| {
+            let mut turns = vec![turn(&first, 0, 4, 90, 0)];
+            turns.extend(between);
+            turns.push(missed(why, turn(&second, 11, 14, 120, 10)));
+            let requests = [&first, &tags, &other, &second].map(Clone::clone).to_vec();
+            let sums = play(requests, turns).sums();
+            (sums.read_again, sums.read_again_for_tasks)
+        };
+        let task = || turn(&tags, 5, 8, 50, 0);
+        let person = || turn(&other, 8, 10, 40, 0);
+        let elsewhere = || Turn {
+            model: "small".to_owned(),
+            ..task()
+        };
+        assert_eq!(read_again(Miss::Intruded, vec![task(), person()]), (80, 80));
+        assert_eq!(read_again(Miss::Intruded, vec![person()]), (80, 0));
+        assert_eq!(
+            read_again(Miss::Intruded, vec![elsewhere(), person()]),
+            (80, 0)
+        );
+        assert_eq!(read_again(Miss::Evicted, vec![elsewhere()]), (80, 80));
+        assert_eq!(read_again(Miss::Rewritten, vec![task()]), (80, 0));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Kind;
-use crate::engine::TurnReport;
+use crate::engine::{Missed, TurnReport};
 
 /// Board time of one play.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +47,8 @@ pub struct Play {
     pub requests: Vec<Request>,
     /// In order.
     pub turns: Vec<Turn>,
-    /// How long each `GET /v1/models` took meanwhile, in time of the wall.
-    pub model_lists: Vec<Duration>,
+    /// How long each `GET /v1/models` took meanwhile, in time of the wall; `None` where it failed.
+    pub model_lists: Vec<Option<Duration>>,
 }
 
 /// A request and its answer.
@@ -89,6 +89,8 @@ pub struct Turn {
     pub cached: u32,
     /// Of these, tokens that came from a prompt cache file.
     pub loaded: u32,
+    /// What of the prompt was missed in the KV cache.
+    pub missed: Option<Missed>,
     /// Tokens generated.
     pub completion: u32,
     /// Time spent on the prompt.
@@ -115,6 +117,7 @@ impl Turn {
             prompt: report.prompt,
             cached: report.cached,
             loaded: report.loaded,
+            missed: report.missed,
             completion: report.completion,
             prefill: report.prefill,
             decode: report.decode,
@@ -125,6 +128,12 @@ impl Turn {
     #[must_use]
     pub fn computed(&self) -> u32 {
         self.prompt.saturating_sub(self.cached)
+    }
+
+    /// Tokens that had been read for the conversation's last turn, and were read again.
+    #[must_use]
+    pub fn read_again(&self) -> u32 {
+        self.missed.map_or(0, |missed| missed.lost)
     }
 
     /// How long it had the NPU within a span of time.

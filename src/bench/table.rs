@@ -11,7 +11,7 @@ use super::{
 type SumOf = fn(&Sums) -> String;
 
 /// What is told of a play in sum.
-pub const SUMS: [(&str, SumOf); 10] = [
+pub const SUMS: [(&str, SumOf); 12] = [
     ("NPU busy", |sums| seconds(sums.busy)),
     ("of this, decoding the answers", |sums| {
         seconds(sums.answering)
@@ -20,6 +20,12 @@ pub const SUMS: [(&str, SumOf); 10] = [
     ("prompt tokens read", |sums| sums.computed.to_string()),
     ("of these, for the questions", |sums| {
         sums.computed_for_chats.to_string()
+    }),
+    ("prompt tokens read again", |sums| {
+        sums.read_again.to_string()
+    }),
+    ("of these, because of tasks", |sums| {
+        sums.read_again_for_tasks.to_string()
     }),
     ("prompt tokens reused", |sums| sums.reused.to_string()),
     ("of these, from prompt cache files", |sums| {

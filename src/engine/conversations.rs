@@ -92,15 +92,18 @@ pub(super) struct Fingerprint {
     conversation: Option<Arc<str>>,
     system: u64,
     messages: Arc<[u64]>,
+    /// The messages without what stood before a question.
+    said: Arc<[u64]>,
 }
 
 impl Fingerprint {
-    /// What a person and the model have said, as numbers; nothing of a task.
-    pub(super) fn messages(&self) -> Arc<[u64]> {
+    /// What a person and the model have said, as numbers; nothing of a task. Passages that were found for a question, or
+    /// memories, stand before it in that turn only, and do not count.
+    pub(super) fn said(&self) -> Arc<[u64]> {
         if self.task {
             [].into()
         } else {
-            Arc::clone(&self.messages)
+            Arc::clone(&self.said)
         }
     }
 
@@ -126,11 +129,19 @@ impl Fingerprint {
     }
 
     pub(super) fn of(job: &Job) -> Self {
-        let (system, messages) = match &job.prompt {
-            Prompt::Chat(request) => parts(request),
-            Prompt::Text(text) => (0, vec![hash(text)]),
+        let Parts {
+            system,
+            messages,
+            said,
+        } = match &job.prompt {
+            Prompt::Chat(request) => Parts::of(request),
+            Prompt::Text(text) => Parts {
+                system: 0,
+                messages: vec![hash(text)],
+                said: vec![hash(text)],
+            },
             // Stands for itself, as a task does.
-            Prompt::Embed(_) => (0, Vec::new()),
+            Prompt::Embed(_) => Parts::default(),
         };
         Self {
             task: job.queue.fallback
@@ -139,6 +150,7 @@ impl Fingerprint {
             conversation: job.origin.conversation.clone(),
             system,
             messages: messages.into(),
+            said: said.into(),
         }
     }
 
@@ -149,23 +161,43 @@ impl Fingerprint {
             conversation: conversation.map(Into::into),
             system: 0,
             messages: messages.into(),
+            said: messages.into(),
         }
     }
 }
 
-fn parts(request: &Request) -> (u64, Vec<u64>) {
-    let mut system = DefaultHasher::new();
-    for tool in &request.tools {
-        tool.definition.to_string().hash(&mut system);
-    }
-    let mut messages = Vec::with_capacity(request.messages.len());
-    for message in &request.messages {
-        match message.role {
-            Role::System => message.content.text().hash(&mut system),
-            Role::User | Role::Assistant | Role::Tool => messages.push(part(message)),
+/// A conversation as numbers.
+#[derive(Default)]
+struct Parts {
+    system: u64,
+    messages: Vec<u64>,
+    said: Vec<u64>,
+}
+
+impl Parts {
+    fn of(request: &Request) -> Self {
+        let mut system = DefaultHasher::new();
+        for tool in &request.tools {
+            tool.definition.to_string().hash(&mut system);
         }
+        let mut parts = Self::default();
+        for message in &request.messages {
+            match message.role {
+                Role::System => message.content.text().hash(&mut system),
+                Role::User | Role::Assistant | Role::Tool => {
+                    let whole = part(message);
+                    parts.messages.push(whole);
+                    parts.said.push(match message.role {
+                        // The question stands last, whatever was put before it.
+                        Role::User => hash(message.content.text().trim().rsplit("\n\n").next()),
+                        _ => whole,
+                    });
+                }
+            }
+        }
+        parts.system = system.finish();
+        parts
     }
-    (system.finish(), messages)
 }
 
 fn part(message: &Message) -> u64 {
@@ -193,11 +225,13 @@ pub(super) struct Reading {
     pub(super) cached: u32,
 }
 
-/// What was missed, and how many tokens had been there once.
+/// What was missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Missed {
-    pub(super) why: Miss,
-    pub(super) lost: u32,
+pub struct Missed {
+    /// Why.
+    pub why: Miss,
+    /// Tokens that had been read for the conversation's last turn, and had to be read again.
+    pub lost: u32,
 }
 
 /// The last prompts.
@@ -285,6 +319,7 @@ mod tests {
             conversation: conversation.map(Into::into),
             system,
             messages: messages.into(),
+            said: messages.into(),
         }
     }
 

@@ -182,6 +182,8 @@ pub struct TurnReport {
     pub cached: u32,
     /// Of these, tokens that came from a prompt cache file.
     pub loaded: u32,
+    /// What of the prompt was missed in the KV cache; told of the job's first turn.
+    pub missed: Option<Missed>,
     /// Tokens generated in this turn.
     pub completion: u32,
     /// Whether the gateway stopped it. The times below are then the clock's.
@@ -219,7 +221,7 @@ pub mod worker;
 pub use by_hand::ResidencyError;
 pub(crate) use catalog::Catalog;
 pub use catalog::{ModelCard, ModelKind};
-pub use conversations::Miss;
+pub use conversations::{Miss, Missed};
 pub use error::{EngineError, Withdrawal};
 pub(crate) use handle::catalog as catalog_of;
 pub use handle::{Engine, StartError};

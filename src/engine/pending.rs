@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use super::{
-    Completion, EngineError, Miss, Progress, Started,
+    Completion, EngineError, Missed, Progress, Started,
     conversations::Fingerprint,
     protocol::{End, Finished, JobId, Prepared, WirePrompt},
     slot::{Claim, Slot},
@@ -61,7 +61,7 @@ pub(super) struct Before {
     /// Tokens of the prompt that the first run found in the KV cache.
     cached: u32,
     /// Why it did not find more.
-    pub(super) miss: Option<Miss>,
+    pub(super) missed: Option<Missed>,
     prefill: Duration,
     decode: Duration,
 }
@@ -80,7 +80,7 @@ impl Before {
             waits_since: submitted,
             waited: Duration::ZERO,
             cached: 0,
-            miss: None,
+            missed: None,
             prefill: Duration::ZERO,
             decode: Duration::ZERO,
         }

@@ -129,7 +129,7 @@ impl Scheduler {
             Arc::make_mut(request).thinking = Some(true);
         }
         let print = Fingerprint::of(&job);
-        let messages = print.messages();
+        let messages = print.said();
         self.queue.check_room(&Newcomer {
             class: &job.queue,
             origin: &job.origin,

@@ -157,6 +157,11 @@ impl Scheduler {
     /// Tells who wants to know who had the NPU, and when.
     fn report(&self, pending: &Pending, finished: &Finished, began: Instant) {
         if let Some(turns) = &self.settings.turns {
+            let missed = {
+                let state = pending.state();
+                let is_first = state.before.tokens() == 0;
+                state.before.missed.filter(|_| is_first)
+            };
             // Nobody is left to be told once the receiver is gone.
             let _ = turns.send(TurnReport {
                 request: pending.request.clone(),
@@ -166,6 +171,7 @@ impl Scheduler {
                 prompt: finished.prompt,
                 cached: finished.cached,
                 loaded: finished.loaded,
+                missed,
                 completion: finished.completion,
                 stopped: finished.reason == End::Aborted,
                 prefill: time(finished.prefill_ms),
@@ -188,7 +194,7 @@ impl Scheduler {
         }
         let mut state = pending.state();
         if state.before.tokens() > 0 {
-            return state.before.miss;
+            return state.before.missed.map(|missed| missed.why);
         }
         let reading = Reading {
             model: pending.slot.first,
@@ -200,10 +206,11 @@ impl Scheduler {
             .conversations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let missed = conversations.read(pending.print.clone(), reading)?;
+        let missed = conversations.read(pending.print.clone(), reading);
+        state.before.missed = missed;
+        let missed = missed?;
         self.counting.missed(missed);
-        state.before.miss = Some(missed.why);
-        state.before.miss
+        Some(missed.why)
     }
 
     fn count(&self, pending: &Pending, finished: &Finished) {

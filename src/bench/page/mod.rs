@@ -39,7 +39,8 @@ fn write(
     for kind in KINDS {
         write!(page, "<span class=\"{0}\">{0}</span> ", kind.as_str())?;
     }
-    page.push_str("<span class=\"wait\">waiting</span> The dark part of a turn is the reading of its prompt.</p>\n");
+    page.push_str("<span class=\"wait\">waiting</span> The dark part of a turn is the reading of its prompt, <span class=\"again\">red</span> what \
+         the KV cache had held before.</p>\n");
     let plays = || {
         [&outcome.ours, &outcome.naive]
             .into_iter()
@@ -136,17 +137,27 @@ mod tests {
 
     use super::{
         super::{
-            SHIPPED,
+            SHIPPED, Turn,
             account::tests::{play, request, turn},
         },
         *,
     };
+    use crate::engine::{Miss, Missed};
 
     #[test]
     fn the_page_shows_each_turn_where_it_was_and_needs_nothing_else() {
         let script = Script::parse(SHIPPED.first().unwrap().1).unwrap();
         let chat = request(Kind::Chat, 0, 1, 2, 10);
-        let ours = play(vec![chat.clone()], vec![turn(&chat, 1, 5, 100, 0)]);
+        let title = request(Kind::Title, 0, 0, 0, 1);
+        let lost = Turn {
+            missed: Some(Missed {
+                why: Miss::Intruded,
+                lost: 40,
+            }),
+            ..turn(&chat, 1, 5, 100, 0)
+        };
+        let requests = vec![title.clone(), chat];
+        let ours = play(requests, vec![turn(&title, 0, 1, 50, 0), lost]);
         let outcome = Outcome {
             model: "a<b".to_owned(),
             speed: 1.0,
@@ -158,6 +169,12 @@ mod tests {
         // Ten pixels a second, from second 1 to second 5.
         assert!(page.contains("class=\"chat\" x=\"120.0\" y=\"18\" width=\"40.0\""));
         assert!(page.contains("class=\"read\" x=\"120.0\" y=\"18\" width=\"10.0\""));
+        // Two fifths of the prompt.
+        assert!(page.contains("class=\"again\" x=\"120.0\" y=\"18\" width=\"4.0\""));
+        assert!(
+            page.contains("40 of them again, because of a task: the model had run something else")
+        );
+        assert!(page.contains("of these, because of tasks<td>40<td>40"));
         assert!(page.contains("a&lt;b on a simulated board, in real time"));
         assert!(!page.contains("http"));
     }

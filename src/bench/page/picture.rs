@@ -85,7 +85,7 @@ pub(super) fn draw(script: &Script, play: &Play, scale: &Scale, page: &mut Strin
         let Some(kind) = kinds.get(turn.request.as_str()) else {
             continue;
         };
-        let tip = format!(
+        let mut tip = format!(
             "{} by {}: {} of {} prompt tokens read, {} generated",
             kind.as_str(),
             turn.model,
@@ -93,6 +93,18 @@ pub(super) fn draw(script: &Script, play: &Play, scale: &Scale, page: &mut Strin
             turn.prompt,
             turn.completion
         );
+        if let Some(missed) = turn.missed.filter(|missed| missed.lost > 0) {
+            let task = match play.is_driven_out_by_task(turn) {
+                true => ", because of a task",
+                false => "",
+            };
+            write!(
+                tip,
+                "; {} of them again{task}: {}",
+                missed.lost,
+                missed.why.why()
+            )?;
+        }
         bar(
             scale,
             y,
@@ -103,6 +115,11 @@ pub(super) fn draw(script: &Script, play: &Play, scale: &Scale, page: &mut Strin
         )?;
         let read = (turn.began + turn.prefill).min(turn.ended);
         bar(scale, y, (turn.began, read), "read", &tip, page)?;
+        if turn.read_again() > 0 {
+            let share = f64::from(turn.read_again()) / f64::from(turn.computed().max(1));
+            let again = turn.began + (read - turn.began).mul_f64(share.min(1.0));
+            bar(scale, y, (turn.began, again), "again", &tip, page)?;
+        }
     }
     for (row, (name, requests)) in (1..).zip(&lanes) {
         let y = AXIS + row * (LANE + GAP);
