@@ -67,9 +67,17 @@ pub(super) async fn post(address: SocketAddr, call: Call<'_>) -> Result<Answer, 
 }
 
 /// Asks for the list of models; how long that took is for the caller to measure.
+///
+/// # Errors
+/// In words, what came instead.
 pub(super) async fn list_models(address: SocketAddr) -> Result<(), String> {
     let mut session = send(address, request("GET", "/v1/models")?, b"").await?;
-    whole(&mut session).await.map(drop)
+    let status = session.get_status().map_or(0, |status| status.as_u16());
+    let list = whole(&mut session).await?;
+    match status {
+        200 => Ok(()),
+        _ => Err(format!("{status}: {}", text_of(&list, "/error/message"))),
+    }
 }
 
 fn request(method: &str, path: &str) -> Result<RequestHeader, String> {

@@ -34,6 +34,8 @@ use crate::{
 
 /// Time between two requests for the list of models, on the wall's clock.
 const LIST_INTERVAL: Duration = Duration::from_millis(250);
+/// Longest time that one of them may take, far beyond any goal.
+const LIST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// What all plays of a script share.
 pub(super) struct Ground {
@@ -255,15 +257,14 @@ impl System {
     }
 }
 
-/// Asks for the list of models again and again; how long each took.
-async fn list_models(address: SocketAddr, stop: CancellationToken) -> Vec<Duration> {
+/// Asks for the list of models again and again; how long each took, or nothing where it failed.
+async fn list_models(address: SocketAddr, stop: CancellationToken) -> Vec<Option<Duration>> {
     let mut times = Vec::new();
     let mut ticks = tokio::time::interval(LIST_INTERVAL);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         let begun = Instant::now();
-        if client::list_models(address).await.is_ok() {
-            times.push(begun.elapsed());
-        }
+        let list = tokio::time::timeout(LIST_PATIENCE, client::list_models(address)).await;
+        times.push(matches!(list, Ok(Ok(()))).then(|| begun.elapsed()));
     }
     times
 }
