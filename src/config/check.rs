@@ -148,6 +148,13 @@ impl Checker<'_> {
                 }))
             }
         };
+        if engine.queue_limit.value == 0 {
+            let problem =
+                Problem::error("C003", "with a queue of no places no request is answered")
+                    .at(engine.queue_limit.span.clone(), "expected more than zero")
+                    .help("leave it out for 256 places");
+            self.problems.push(problem);
+        }
         let models_dir = self.path(&engine.models_dir);
         let preload = preload::check(&engine.preload, &models_dir, &library, self.problems);
         Engine {
@@ -155,7 +162,7 @@ impl Checker<'_> {
             abi: engine.abi,
             models_dir,
             memory_budget: engine.memory_budget,
-            queue_limit: engine.queue_limit,
+            queue_limit: engine.queue_limit.value,
             idle_unload: engine.idle_unload.0,
             preload,
             prompt_cache: engine.prompt_cache.as_ref().map(|cache| PromptCache {

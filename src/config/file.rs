@@ -118,7 +118,7 @@ pub(super) struct Engine {
     /// Memory that the resident models may use together: `auto` or a size such as `6GiB`.
     pub(super) memory_budget: Budget,
     /// Requests that may wait for the NPU; more are refused with status 429.
-    pub(super) queue_limit: usize,
+    pub(super) queue_limit: At<usize>,
     /// A model is unloaded after this time without a request, unless its `model.toml` says otherwise; `0s` keeps it.
     pub(super) idle_unload: Period,
     /// Models to load at start, in this order, as far as the memory budget has room.
@@ -137,7 +137,7 @@ impl Default for Engine {
             abi: None,
             models_dir: PathBuf::from("models").into(),
             memory_budget: Budget::Auto,
-            queue_limit: 256,
+            queue_limit: 256.into(),
             idle_unload: Period::seconds(600),
             preload: Vec::new(),
             prompt_cache: None,
