@@ -12,17 +12,23 @@ use super::Admin;
 use crate::telemetry::metrics;
 
 /// 200 while requests are accepted and somebody can answer them.
-pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+pub(super) async fn readyz(State(admin): State<Arc<Admin>>) -> (StatusCode, String) {
+    let unready = |why: &str| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"));
     if admin.stop.is_cancelled() {
-        (StatusCode::SERVICE_UNAVAILABLE, "shutting down\n")
-    } else if admin.engine.models().is_empty() && admin.config.upstreams.is_empty() {
-        (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no model and no upstream\n",
-        )
-    } else {
-        (StatusCode::OK, "ready\n")
+        return unready("shutting down");
     }
+    if admin.config.upstreams.is_empty() {
+        if admin.engine.models().is_empty() {
+            return unready("no model and no upstream");
+        }
+        // Looking means reading a file.
+        let engine = admin.engine.clone();
+        let looked = tokio::task::spawn_blocking(move || engine.runtime_problem()).await;
+        if let Ok(Some(problem)) = looked {
+            return unready(&problem);
+        }
+    }
+    (StatusCode::OK, "ready\n".to_owned())
 }
 
 pub(super) async fn metrics_text(State(admin): State<Arc<Admin>>) -> Response {

@@ -27,6 +27,8 @@ struct Inner {
     scheduler: Arc<Scheduler>,
     runtime: Handle,
     samples_per_run: bool,
+    /// Whether the runtime library could load no model at the start.
+    had_problem: bool,
     /// What goes on as long as there are handles.
     _tasks: JoinSet<()>,
     /// The simulator's own models, if there were no others; removed with the engine.
@@ -76,6 +78,12 @@ impl Engine {
             }
             None => tracing::info!("engine runtime: the built-in simulator; answers are canned"),
         }
+        let problem = library
+            .as_deref()
+            .and_then(|library| library::problem(library, settings.abi));
+        if let Some(problem) = &problem {
+            tracing::error!("no model can be loaded: {problem}");
+        }
         for card in catalog.models() {
             for warning in &card.warnings {
                 tracing::warn!(model = card.id, "{warning}");
@@ -91,6 +99,7 @@ impl Engine {
             scheduler,
             runtime,
             samples_per_run,
+            had_problem: problem.is_some(),
             _tasks: tasks,
             shipped,
         })))
@@ -112,6 +121,17 @@ impl Engine {
     #[must_use]
     pub fn samples_per_run(&self) -> bool {
         self.0.samples_per_run
+    }
+
+    /// Why the runtime library can load no model, with the cure; `None` where nothing of the kind is known. A library
+    /// that was right at the start is not looked at again.
+    #[must_use]
+    pub fn runtime_problem(&self) -> Option<String> {
+        let Scheduler {
+            library, settings, ..
+        } = &*self.0.scheduler;
+        let library = library.as_deref().filter(|_| self.0.had_problem)?;
+        library::problem(library, settings.abi)
     }
 
     /// Prepares a job, checks it against the model's context and queues it for the NPU. Returns when the job stands

@@ -47,6 +47,21 @@ pub(crate) fn samples_per_run(library: Option<&Path>, abi: Option<AbiOverride>) 
     abi.is_none_or(|abi| abi.capabilities().per_run_sampling)
 }
 
+/// Why no model can be loaded with a library, with its cure, as far as its file tells.
+pub(super) fn problem(library: &Path, abi: Option<AbiOverride>) -> Option<String> {
+    if abi.is_some() {
+        return None;
+    }
+    match version::read(library) {
+        Ok(version) if version.abi().is_some() => None,
+        Ok(version) => Some(format!(
+            "{} is version {version}, whose interface is not known; {OTHER_VERSION}",
+            library.display()
+        )),
+        Err(error) => Some(format!("{error}; {GET}")),
+    }
+}
+
 /// Where the library is looked for, in this order.
 pub(crate) fn usual_places() -> Vec<PathBuf> {
     let beside = env::current_exe()
@@ -104,6 +119,8 @@ pub(super) fn cpu_mask() -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
@@ -122,6 +139,21 @@ mod tests {
         assert!(!samples_per_run(None, None));
         assert!(!samples_per_run(None, Some(AbiOverride::V1_2_0)));
         assert!(samples_per_run(None, Some(AbiOverride::V1_3_0)));
+    }
+
+    #[test]
+    fn a_library_that_loads_no_model_is_known_by_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let library = dir.path().join("librkllmrt.so");
+        let said = |text: &str, abi| {
+            std::fs::write(&library, text).unwrap();
+            problem(&library, abi).unwrap_or_default()
+        };
+        let version = |number: &str| format!("\0RKLLM SDK (version: {number} | target: Linux)\0");
+        assert_eq!(said(&version("1.2.3"), None), "");
+        assert!(said(&version("1.9.9"), None).contains(OTHER_VERSION));
+        assert_eq!(said(&version("1.9.9"), Some(AbiOverride::V1_3_0)), "");
+        assert!(said("no library", None).contains(GET));
     }
 
     #[test]
