@@ -161,7 +161,7 @@ impl Scheduler {
         let memory = card.expected_memory();
         let profile = self.settings.profiles.as_ref();
         let profile = profile
-            .map(|profiles| profiles.of(card))
+            .map(|profiles| profiles.of(card, self.catalog.models()))
             .unwrap_or_default();
         let load = Load {
             context: slot.context(),

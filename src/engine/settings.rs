@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::{ModelCard, TurnReport};
 use crate::{
     chat, config,
-    policy::{ModelFact, live::Live},
+    policy::{Facts, ModelFact, live::Live},
 };
 
 /// How the engine runs. [`Default`] holds the documented defaults.
@@ -66,22 +66,33 @@ impl Default for EngineSettings {
 
 /// What the policy in force says of a model's sampling; asked at each load.
 #[derive(Clone)]
-pub struct Profiles(Arc<dyn Fn(&ModelCard) -> chat::Sampling + Send + Sync>);
+pub struct Profiles(Arc<ProfileOf>);
+
+/// The values for a model among all that there are.
+type ProfileOf = dyn Fn(&ModelCard, &[ModelCard]) -> chat::Sampling + Send + Sync;
 
 impl Profiles {
-    /// `profile` gives the values that most of a model's requests are to have.
-    pub fn new(profile: impl Fn(&ModelCard) -> chat::Sampling + Send + Sync + 'static) -> Self {
+    /// `profile` gives the values that most of a model's requests are to have; it is also told of all models.
+    pub fn new(
+        profile: impl Fn(&ModelCard, &[ModelCard]) -> chat::Sampling + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(profile))
     }
 
-    /// The profiles of chats in the policy in force.
+    /// What the policy in force has for what each model is used for.
     #[must_use]
     pub fn in_force(policy: Arc<Live>) -> Self {
-        Self::new(move |card| policy.set().chat_sampling(&ModelFact::from(card)))
+        Self::new(move |card, cards| {
+            let models = Facts::from(cards);
+            policy
+                .set()
+                .sampling_at_load(&ModelFact::from(card), &models)
+                .1
+        })
     }
 
-    pub(super) fn of(&self, card: &ModelCard) -> chat::Sampling {
-        (self.0)(card)
+    pub(super) fn of(&self, card: &ModelCard, cards: &[ModelCard]) -> chat::Sampling {
+        (self.0)(card, cards)
     }
 }
 

@@ -26,8 +26,8 @@ pub use self::{
 use crate::{
     chat::{self, Sampling},
     policy::{
-        Decision, Facts, Headers, Input, ModelFact, Outcome, Sampled, Set, StepOutcome, Trace,
-        ValueOrigin,
+        Class, Decision, Facts, Headers, Input, ModelFact, Outcome, Sampled, Set, StepOutcome,
+        Trace, ValueOrigin,
     },
     wire::openai,
 };
@@ -72,9 +72,9 @@ pub struct Explanation {
     pub decision: Decision,
     /// The sampling values and who determined each.
     pub sampling: Vec<UsedValue>,
-    /// Whether the runtime takes sampling values only when it loads a model: what it uses is then the policy's profile
-    /// for chats, whatever the request asks for.
-    pub sampling_at_load: bool,
+    /// Where the runtime takes sampling values only when it loads a model: the class that these are for, whatever the
+    /// request is and asks for.
+    pub sampling_at_load: Option<Class>,
     /// The limit of generated tokens and who determined it.
     pub max_tokens: Sampled<u32>,
     /// Why, rule by rule.
@@ -146,7 +146,7 @@ pub fn explain(question: &Question<'_>, models: &Models<'_>) -> Explanation {
             .into_iter()
             .map(|value| used(value, engine.as_ref()))
             .collect(),
-        sampling_at_load: sampling_at_load.unwrap_or(false),
+        sampling_at_load: sampling_at_load.flatten(),
         max_tokens,
         trace,
         rewritten: rewritten.is_some(),

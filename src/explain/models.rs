@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::HashMap, rc::Rc};
 use crate::{
     chat::Sampling,
     engine::{ModelCard, worker::PromptReader},
-    policy::{Decision, ModelFact, Set},
+    policy::{Class, Decision, Facts, ModelFact, Set},
 };
 
 /// What is at hand of local models.
@@ -81,17 +81,22 @@ impl<'a> Models<'a> {
         opened.clone()
     }
 
-    /// The sampling values that the engine gives to a model's runtime, and whether it does so when the model is loaded
-    /// rather than for the request; `None` for other models.
-    pub(super) fn sampling(&self, set: &Set, decision: &Decision) -> Option<(Sampling, bool)> {
+    /// The sampling values that the engine gives to a model's runtime, and the class that they are for where it does so
+    /// when the model is loaded rather than for the request; `None` for other models.
+    pub(super) fn sampling(
+        &self,
+        set: &Set,
+        decision: &Decision,
+    ) -> Option<(Sampling, Option<Class>)> {
         let card = self.card(&decision.model)?;
-        let values = if self.samples_per_run {
+        if self.samples_per_run {
             let defaults = card.sampling(decision.thinking.unwrap_or(card.thinking));
-            defaults.with(&decision.sampling, &card.family)
-        } else {
-            card.sampling_at_load(&set.chat_sampling(&ModelFact::from(card)))
-        };
-        Some((values.into(), !self.samples_per_run))
+            let values = defaults.with(&decision.sampling, &card.family);
+            return Some((values.into(), None));
+        }
+        let (class, profile) =
+            set.sampling_at_load(&ModelFact::from(card), &Facts::from(self.cards));
+        Some((card.sampling_at_load(&profile).into(), Some(class)))
     }
 
     fn card(&self, id: &str) -> Option<&'a ModelCard> {

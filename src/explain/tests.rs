@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     engine::{ModelCard, catalog::Catalog},
-    policy::{Platform, Source, shipped},
+    policy::{Class, Platform, Source, shipped},
 };
 
 fn set(rules: &str) -> Set {
@@ -323,9 +323,9 @@ fn an_older_runtime_uses_what_the_model_was_loaded_with() {
         (explanation.sampling_at_load, values[0], values[1])
     };
     let per_run = used(&models());
-    assert_eq!(per_run, (false, Some(0.25), Some(0.8)));
+    assert_eq!(per_run, (None, Some(0.25), Some(0.8)));
     let at_load = used(&models().sampled_per_run(false));
-    assert_eq!(at_load, (true, Some(0.6), Some(0.95)));
+    assert_eq!(at_load, (Some(Class::Chat), Some(0.6), Some(0.95)));
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod facts;
 mod fallback;
 pub mod file;
 pub mod live;
+mod load;
 mod matching;
 mod model;
 mod ops;

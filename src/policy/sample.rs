@@ -124,18 +124,8 @@ pub(super) struct Ask<'a> {
 }
 
 impl Set {
-    /// The sampling values of a chat with a model whose client asks for nothing.
-    #[must_use]
-    pub fn chat_sampling(&self, model: &ModelFact) -> Sampling {
-        let thinking = (!model.thinking).then_some(false);
-        self.model_settings(&model.id, Some(model))
-            .and_then(|settings| self.profile(settings, Class::Chat, thinking))
-            .map(|profile| profile.sampling)
-            .unwrap_or_default()
-    }
-
     /// The profile for a class, or its twin where thinking is to be otherwise.
-    fn profile(
+    pub(super) fn profile(
         &self,
         settings: &ModelSettings,
         class: Class,

@@ -174,7 +174,7 @@ async fn sampling_is_told_as_the_runtime_uses_it() {
 
 #[tokio::test]
 async fn a_runtime_without_sampling_per_run_is_loaded_with_the_policys_values() {
-    let profiles = Profiles::new(|card| {
+    let profiles = Profiles::new(|card, _| {
         assert_eq!(card.id, MODEL);
         Sampling {
             temperature: Some(0.35),

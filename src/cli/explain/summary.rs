@@ -56,9 +56,12 @@ impl Page {
             let name = if n == 0 { "sampling" } else { "" };
             self.row(name, &sampling(value))?;
         }
-        if explanation.sampling_at_load {
-            let why = "the runtime takes these when it loads a model: those of a chat's profile hold for every request";
-            self.row("", &self.paint.with(ink::NOTICE, why))?;
+        if let Some(class) = explanation.sampling_at_load {
+            let why = format!(
+                "the runtime takes these when it loads a model: this one has the profile for {class}, and it holds for \
+                 every request"
+            );
+            self.row("", &self.paint.with(ink::NOTICE, &why))?;
         }
         if let Some(seed) = decision.sampling.seed {
             self.row("", &format!("{:<18}{seed:<6} client", "seed"))?;

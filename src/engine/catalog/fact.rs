@@ -3,7 +3,16 @@
 use std::sync::Arc;
 
 use super::{ModelCard, name};
-use crate::policy::ModelFact;
+use crate::policy::{Facts, ModelFact};
+
+impl From<&[ModelCard]> for Facts {
+    /// The models of the embedded engine.
+    fn from(cards: &[ModelCard]) -> Self {
+        Self {
+            models: cards.iter().map(ModelFact::from).collect(),
+        }
+    }
+}
 
 impl From<&ModelCard> for ModelFact {
     /// A model of the embedded engine.
