@@ -302,3 +302,23 @@ fn a_wrong_configuration_exits_with_78_before_anything_starts() {
     );
     assert!(output.stdout.is_empty());
 }
+
+#[test]
+fn a_runtime_of_unknown_version_is_told_at_the_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let library = dir.path().join("librkllmrt.so");
+    fs::write(&library, "\0RKLLM SDK (version: 1.9.9 | target: Linux)\0").unwrap();
+    fs::create_dir(dir.path().join("models")).unwrap();
+    fs::write(dir.path().join("models/Qwen3-0.6B-w8a8-rk3588.rkllm"), "").unwrap();
+    let env = [("RKGATE_ENGINE__LIBRARY", library.to_str().unwrap())];
+    let ready = |server: &Server| get(&server.admin, "/readyz", "");
+    let server = Server::start(dir.path(), &["serve"], &env);
+    let (status, why) = ready(&server);
+    assert_eq!(status, 503);
+    assert!(why.contains("1.9.9") && why.contains("engine.abi"), "{why}");
+    let stderr = fs::read_to_string(dir.path().join("stderr")).unwrap();
+    assert!(stderr.contains("no model can be loaded"), "{stderr}");
+    // What was put right is right.
+    fs::write(&library, "\0RKLLM SDK (version: 1.2.3 | target: Linux)\0").unwrap();
+    assert_eq!(ready(&server).0, 200);
+}

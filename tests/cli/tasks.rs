@@ -219,7 +219,8 @@ fn a_task_whose_model_dies_has_its_fallback_and_the_log_says_why() {
     let title = captured_tasks();
     let title = title.iter().find(|task| task.class == "title_generation");
     let (content, _) = answer(&server, &title.unwrap().body);
-    assert_eq!(content, r#"{"title": ""}"#);
+    let content: Value = serde_json::from_str(&content).unwrap();
+    assert!(content["title"].is_string(), "{content}");
     let records = logged(&server, "class=task%2Ftitle_generation", 1);
     assert_eq!(records[0]["status"], 200);
     let error = records[0]["error"].as_str().unwrap();
