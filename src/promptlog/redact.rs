@@ -1,8 +1,8 @@
-//! Leaving out of a record what the redaction rules name, and images.
+//! Leaving out of a record what the redaction rules name, and whatever is no text.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Record;
 use crate::{
@@ -10,9 +10,12 @@ use crate::{
     policy::{Redaction, StepOutcome},
 };
 
+/// Bytes of the longest name of a kind of part.
+const LONGEST_KIND: usize = 32;
+
 /// Leaves out of a record what must not be kept.
 pub(super) fn record(record: &mut Record, redaction: &Redaction) {
-    let text = |said: &mut String| redaction.apply(said);
+    let text = |said: &mut String| text(said, redaction);
     let names = [&mut record.error, &mut record.client, &mut record.user];
     names.into_iter().flatten().for_each(text);
     let Some(content) = &mut record.content else {
@@ -54,14 +57,14 @@ fn request(request: &mut Request, redaction: &Redaction) {
 }
 
 fn message(message: &mut Message, redaction: &Redaction) {
-    let text = |said: &mut String| redaction.apply(said);
+    let text = |said: &mut String| text(said, redaction);
     match &mut message.content {
         Content::Text(said) => text(said),
         Content::Parts(parts) => parts.iter_mut().for_each(|part| match part {
             Part::Text(said) => text(said),
-            // What it shows, nobody knows.
+            // What it shows or says, nobody knows.
             Part::Image(_) => *part = Part::Text("[image]".to_owned()),
-            Part::Other(other) => value(other, redaction),
+            Part::Other(other) => *part = Part::Text(format!("[{}]", kind(other))),
         }),
     }
     message.reasoning.iter_mut().for_each(text);
@@ -73,8 +76,20 @@ fn message(message: &mut Message, redaction: &Redaction) {
     }
 }
 
+/// What a part calls itself, where that can be nothing but a name.
+fn kind(part: &Value) -> &str {
+    let is_name = |kind: &&str| {
+        kind.len() <= LONGEST_KIND
+            && kind
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    };
+    let kind = part.get("type").and_then(Value::as_str);
+    kind.filter(is_name).unwrap_or("part")
+}
+
 fn outcome(outcome: &mut StepOutcome, redaction: &Redaction) {
-    let text = |said: &mut String| redaction.apply(said);
+    let text = |said: &mut String| text(said, redaction);
     match outcome {
         StepOutcome::Matched { what: said }
         | StepOutcome::NotMatched { why: said, .. }
@@ -91,25 +106,70 @@ fn outcome(outcome: &mut StepOutcome, redaction: &Redaction) {
     }
 }
 
-fn value(json: &mut Value, redaction: &Redaction) {
-    match json {
-        Value::String(said) => redaction.apply(said),
-        Value::Array(list) => list.iter_mut().for_each(|item| value(item, redaction)),
-        Value::Object(fields) => fields
-            .values_mut()
-            .for_each(|field| value(field, redaction)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+/// Redacts a text. The arguments and results of tools are JSON, where `\n` in front of a word hides its beginning and a
+/// mark in the wrong place breaks the whole: there, the patterns are for the strings that the JSON stands for.
+fn text(said: &mut String, redaction: &Redaction) {
+    if let Some(mut json) = structured(said)
+        && value(&mut json, redaction)
+    {
+        *said = json.to_string();
     }
+    // Patterns may span several values.
+    redaction.apply(said);
+}
+
+/// A text that is a JSON object, array or string.
+fn structured(said: &str) -> Option<Value> {
+    let begins = said.trim_start().starts_with(['{', '[', '"']);
+    begins.then(|| serde_json::from_str(said).ok())?
+}
+
+/// Redacts every string and number in a value, and the names of fields; says whether anything was found.
+fn value(json: &mut Value, redaction: &Redaction) -> bool {
+    let mut found = false;
+    match json {
+        Value::String(said) => found = is_changed(said, redaction),
+        Value::Number(number) => {
+            let mut said = number.to_string();
+            found = is_changed(&mut said, redaction);
+            if found {
+                *json = Value::String(said);
+            }
+        }
+        Value::Array(list) => {
+            for item in list {
+                found |= value(item, redaction);
+            }
+        }
+        Value::Object(fields) => {
+            let mut redacted = Map::with_capacity(fields.len());
+            for (mut name, mut field) in mem::take(fields) {
+                found |= is_changed(&mut name, redaction) | value(&mut field, redaction);
+                redacted.insert(name, field);
+            }
+            *fields = redacted;
+        }
+        Value::Null | Value::Bool(_) => {}
+    }
+    found
+}
+
+fn is_changed(said: &mut String, redaction: &Redaction) -> bool {
+    let before = said.clone();
+    text(said, redaction);
+    *said != before
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::json;
 
     use super::*;
     use crate::{
+        chat::{Role, ToolCall},
         policy::{Platform, Set, shipped},
-        promptlog::tests::{NOW, chat},
+        promptlog::tests::{NOW, chat, message},
     };
 
     /// What the shipped rules leave out.
@@ -135,15 +195,75 @@ mod tests {
         photo.content = Content::Parts(vec![
             Part::Text(SECRET.to_owned()),
             Part::Image("data:image/png;base64,AAAA".to_owned()),
+            Part::Other(json!({ "type": "input_audio", "input_audio": { "data": "UklGRg" } })),
+            Part::Other(json!({ "type": "file", "file": { "file_data": "JVBERi0x" } })),
+            Part::Other(json!({ "type": SECRET })),
         ]);
         after.messages.push(photo);
         content.after = Some(Arc::new(after));
         super::record(&mut record, &shipped());
         let json = record.to_json(1).to_string();
-        for secret in [SECRET, "Anna", "base64"] {
+        for secret in [SECRET, "Anna", "base64", "UklGRg", "JVBERi0x"] {
             assert!(!json.contains(secret), "{secret} in {json}");
         }
-        assert!(json.contains("[image]"), "{json}");
+        for mark in ["[image]", "[input_audio]", "[file]", "[part]"] {
+            assert!(json.contains(mark), "{mark} in {json}");
+        }
+    }
+
+    #[test]
+    fn what_json_says_is_redacted_and_stays_json() {
+        const KEY: &str = "sk-proj-abcdefghijklmnop1234";
+        let inner = json!({ "text": format!("first\n{KEY}\nlast") }).to_string();
+        let said = json!({
+            "q": format!("line\n{KEY} and\n4111 1111 1111 1111 and\nanna@example.org"),
+            "number": 4_111_111_111_111_111_u64,
+            "list": [1, true, null, inner],
+            "anna@example.org": "her",
+        });
+        let inner = json!({ "text": "first\n[key]\nlast" }).to_string();
+        let kept = json!({
+            "q": "line\n[key] and\n[card] and\n[e-mail]",
+            "number": "[card]",
+            "list": [1, true, null, inner],
+            "[e-mail]": "her",
+        });
+        let call = || ToolCall {
+            id: "c1".to_owned(),
+            name: "send".to_owned(),
+            arguments: said.to_string(),
+        };
+        let mut record = chat(NOW, "hello", "hi");
+        let content = record.content.as_mut().unwrap();
+        content.answer.tool_calls = vec![call()];
+        let request = Arc::make_mut(&mut content.before);
+        let mut asked = message(Role::Assistant, "");
+        asked.tool_calls = vec![call()];
+        let result = message(Role::Tool, &said.to_string());
+        request.messages.extend([asked, result]);
+        super::record(&mut record, &shipped());
+        let content = record.content.unwrap();
+        let last = |back: usize| content.before.messages.iter().rev().nth(back).unwrap();
+        for redacted in [
+            &content.answer.tool_calls.first().unwrap().arguments,
+            &last(1).tool_calls.first().unwrap().arguments,
+            &*last(0).content.text(),
+        ] {
+            assert_eq!(serde_json::from_str::<Value>(redacted).unwrap(), kept);
+        }
+    }
+
+    #[test]
+    fn json_that_says_nothing_secret_keeps_its_spelling() {
+        for said in [
+            r#"{ "a": 1.50, "b" : "\u0041\/" }"#,
+            "[broken",
+            "\"a\" and b",
+        ] {
+            let mut redacted = said.to_owned();
+            text(&mut redacted, &shipped());
+            assert_eq!(redacted, said);
+        }
     }
 
     #[test]
@@ -151,10 +271,10 @@ mod tests {
         let redaction = shipped();
         let redacted = |said: &str| {
             let mut said = said.to_owned();
-            redaction.apply(&mut said);
+            text(&mut said, &redaction);
             said
         };
-        proptest!(|(said in "[ -~]{0,80}|[0-9 +()-]{0,40}")| {
+        proptest!(|(said in "[ -~]{0,80}|[0-9 +()-]{0,40}|\\[\"[a-z@. 0-9-]{0,40}\"\\]")| {
             let once = redacted(&said);
             prop_assert_eq!(redacted(&once), once);
         });
