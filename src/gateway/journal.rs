@@ -254,18 +254,42 @@ impl Journal {
     }
 }
 
+/// What names of headers have in them whose values could let somebody in.
+const SECRET: [&str; 20] = [
+    "assert",
+    "auth",
+    "bearer",
+    "cert",
+    "cookie",
+    "cred",
+    "csrf",
+    "hmac",
+    "jwt",
+    "key",
+    "oidc",
+    "otp",
+    "pass",
+    "principal",
+    "saml",
+    "secret",
+    "session",
+    "sign",
+    "ticket",
+    "token",
+];
+
 /// The headers that rules can look at, without those that could let somebody in.
 fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
-    let secret = |name: &str| {
-        ["key", "token", "secret", "auth", "password", "session"]
-            .iter()
-            .any(|word| name.contains(word))
-    };
+    let secret = |name: &str| SECRET.iter().any(|word| name.contains(word));
+    // The beginning of JSON in Base64, as tokens have it, under whatever name.
+    let token = |value: &str| value.contains("eyJ");
     headers
         .iter()
         .filter(|(name, _)| name.as_str().starts_with("x-") && !secret(name.as_str()))
         .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
-        .filter(|(name, value)| *name != "x-request-id" && value.len() <= LONGEST_HEADER)
+        .filter(|(name, value)| {
+            *name != "x-request-id" && value.len() <= LONGEST_HEADER && !token(value)
+        })
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
 }
@@ -281,6 +305,19 @@ mod tests {
             ("authorization", "Bearer secret"),
             ("cookie", "session=1"),
             ("x-api-key", "secret"),
+            ("x-openwebui-user-jwt", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
+            ("x-forwarded-access-token", "secret"),
+            ("x-goog-iap-jwt-assertion", "secret"),
+            ("x-amzn-oidc-data", "secret"),
+            ("x-amz-security-token", "secret"),
+            ("x-hub-signature-256", "secret"),
+            ("x-original-cookie", "secret"),
+            ("x-client-cert", "secret"),
+            ("x-csrftoken", "secret"),
+            ("x-vault-passphrase", "secret"),
+            ("x-ms-client-principal", "secret"),
+            ("x-credentials", "secret"),
+            ("x-from-proxy", "eyJhbGciOiJIUzI1NiJ9.e30.c2ln"),
             ("x-openwebui-chat-id", "c1"),
             ("x-long", &"x".repeat(LONGEST_HEADER + 1)),
         ] {
