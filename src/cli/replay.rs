@@ -51,7 +51,7 @@ pub(super) struct Options {
 
 pub(super) fn run(configuration: &Configuration, options: &Options) -> Result<ExitCode, Failure> {
     let Loaded { config, .. } = configuration.load()?;
-    let mut reader = Reader::open(&config.log.place).map_err(unreadable)?;
+    let mut reader = Reader::open_without_images(&config.log.place).map_err(unreadable)?;
     let (rules, policies) = (&config.policy.rules, &config.policy.policies);
     let now = compile(&config, rules, policies)?;
     let then = compile(

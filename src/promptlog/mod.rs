@@ -11,6 +11,7 @@ pub mod json;
 mod query;
 mod queue;
 mod reader;
+mod recall;
 mod record;
 mod redact;
 pub mod replay;

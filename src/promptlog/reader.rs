@@ -5,7 +5,8 @@ use std::{collections::HashMap, fmt, ops::ControlFlow, sync::Arc};
 use super::{
     Filter, Kept, Record, Summary,
     query::{Bound, Query},
-    store::{self, COLUMNS, Detail, NOTHING, Numbers, Place, Resolver, Source, StoreError},
+    recall::{Images, Recall, TextsOf, detail},
+    store::{self, COLUMNS, Detail, NOTHING, Numbers, Source, StoreError},
 };
 use crate::{config::LogStore, engine::Miss};
 
@@ -14,8 +15,8 @@ pub struct Reader {
     place: LogStore,
     source: Box<dyn Source>,
     words: HashMap<i64, Arc<str>>,
-    /// Texts of records that others refer to.
-    texts: HashMap<i64, Vec<String>>,
+    recall: Recall,
+    images: Images,
 }
 
 impl fmt::Debug for Reader {
@@ -33,9 +34,6 @@ pub struct Page {
     pub next: Option<i64>,
 }
 
-/// Records whose texts are remembered; a long conversation has less.
-const MOST_TEXTS: usize = 4096;
-
 impl Reader {
     /// Opens the log.
     ///
@@ -46,7 +44,19 @@ impl Reader {
             place: place.clone(),
             source: store::open_to_read(place)?,
             words: HashMap::new(),
-            texts: HashMap::new(),
+            recall: Recall::default(),
+            images: Images::Whole,
+        })
+    }
+
+    /// As [`Reader::open`], for who looks at texts only: in the place of a large image stands its name.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_without_images(place: &LogStore) -> Result<Self, StoreError> {
+        Ok(Self {
+            images: Images::Named,
+            ..Self::open(place)?
         })
     }
 
@@ -186,7 +196,19 @@ impl Reader {
         filter: &Filter,
         each: impl FnMut(i64, Record) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
-        self.each_after(0, filter, each)
+        self.walk(Bound::Above(0), filter, each)
+    }
+
+    /// As [`Reader::each`], but newest first.
+    ///
+    /// # Errors
+    /// As [`Reader::each`].
+    pub fn each_backwards(
+        &mut self,
+        filter: &Filter,
+        each: impl FnMut(i64, Record) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        self.walk(Bound::Below(i64::MAX), filter, each)
     }
 
     /// As [`Reader::each`], but for the `count` newest of the records that fit.
@@ -213,22 +235,27 @@ impl Reader {
         let sql =
             format!("SELECT id FROM {from} WHERE {condition} ORDER BY {id} DESC LIMIT 1 OFFSET ?");
         let last_left_out = self.source.number(&sql, &values)?;
-        self.each_after(last_left_out.unwrap_or(0), filter, each)
+        self.walk(Bound::Above(last_left_out.unwrap_or(0)), filter, each)
     }
 
-    fn each_after(
+    /// Goes away from a bound.
+    fn walk(
         &mut self,
-        mut after: i64,
+        mut bound: Bound,
         filter: &Filter,
         mut each: impl FnMut(i64, Record) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         const CHUNK: usize = 512;
+        let (order, further): (_, fn(i64) -> Bound) = match bound {
+            Bound::Below(_) => ("DESC", Bound::Below),
+            Bound::Above(_) | Bound::None => ("ASC", Bound::Above),
+        };
         loop {
-            let rows = self.rows(filter, Bound::Above(after), Some(CHUNK), "ASC")?;
+            let rows = self.rows(filter, bound, Some(CHUNK), order)?;
             let last = rows.len() < CHUNK;
             for row in rows {
                 let id = row.id;
-                after = id;
+                bound = further(id);
                 // It may have been deleted since.
                 let Some(record) = self.readable(row)? else {
                     continue;
@@ -417,46 +444,13 @@ impl Reader {
     fn whole(&mut self, row: Numbers) -> Result<Record, StoreError> {
         let id = row.id;
         let (record, mut detail) = self.with_names(row)?;
-        if self.texts.len() >= MOST_TEXTS {
-            self.texts.clear();
-        }
-        self.texts.insert(id, std::mem::take(&mut detail.texts));
+        self.recall.keep(id, std::mem::take(&mut detail.texts));
         let mut texts = TextsOf {
             source: &mut *self.source,
-            texts: &mut self.texts,
+            recall: &mut self.recall,
+            images: self.images,
         };
         let content = detail.content(id, &mut texts)?;
         Ok(Record { content, ..record })
-    }
-}
-
-/// What is kept of a record beside its numbers.
-fn detail(source: &mut dyn Source, record: i64) -> Result<Detail, StoreError> {
-    let json = source.detail(record)?;
-    serde_json::from_slice(&json).map_err(|error| StoreError::damaged(record, error))
-}
-
-/// Finds texts in the details of the records that brought them.
-struct TextsOf<'r> {
-    source: &'r mut dyn Source,
-    texts: &'r mut HashMap<i64, Vec<String>>,
-}
-
-impl Resolver for TextsOf<'_> {
-    fn text(&mut self, place: Place) -> Result<&str, StoreError> {
-        let Place { record, index } = place;
-        if !self.texts.contains_key(&record) {
-            self.texts
-                .insert(record, detail(self.source, record)?.texts);
-        }
-        let texts = self.texts.get(&record);
-        let text = texts.and_then(|texts| texts.get(usize::try_from(index).ok()?));
-        text.map(String::as_str)
-            .ok_or_else(|| StoreError::damaged(record, format!("text {index} is missing")))
-    }
-
-    fn image(&mut self, record: i64, number: u32) -> Result<String, StoreError> {
-        let data = self.source.image(record, number)?;
-        String::from_utf8(data).map_err(|error| StoreError::damaged(record, error))
     }
 }

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     Content, Filter, NOBODY, Reader, StoreError,
     transcript::{Line, difference},
+    weight,
 };
 use crate::{
     chat::Request,
@@ -109,9 +110,11 @@ pub struct Verdict {
 
 /// Requests that are decided about at a time.
 const CHUNK: usize = 256;
+/// Bytes of content that a chunk ends with. Each set may make a copy of it, and a prompt.
+const CHUNK_BYTES: usize = 8 << 20;
 
 impl Replay<'_> {
-    /// Runs the requests; `step` hears of each chunk's size.
+    /// Runs the requests; `step` hears of each chunk's size. No rule looks into an image: `reader` need not read them.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -122,6 +125,7 @@ impl Replay<'_> {
     ) -> Result<Report, StoreError> {
         let mut tally = Tally::default();
         let mut chunk = Vec::new();
+        let mut bytes = 0;
         let mut left = self.limit;
         let take = |chunk: &mut Vec<(i64, Content)>, tally: &mut Tally| {
             let judged = self.judge(chunk);
@@ -142,12 +146,17 @@ impl Replay<'_> {
                 return ControlFlow::Continue(());
             }
             match record.content {
-                Some(content) => chunk.push((id, content)),
+                Some(content) => {
+                    bytes += weight::of(&content);
+                    chunk.push((id, content));
+                }
                 None => tally.report.without_content += 1,
             }
-            if chunk.len() == CHUNK {
+            if chunk.len() == CHUNK || bytes >= CHUNK_BYTES {
+                let count = chunk.len();
                 take(&mut chunk, &mut tally);
-                step(CHUNK);
+                step(count);
+                bytes = 0;
             }
             ControlFlow::Continue(())
         })?;

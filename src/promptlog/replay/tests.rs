@@ -2,10 +2,10 @@ use std::sync::Arc;
 
 use super::{Replay, Report};
 use crate::{
-    chat::Role,
+    chat::{Content, Part, Role},
     policy::{Facts, Platform, Set, Source, shipped},
     promptlog::{
-        Filter,
+        Filter, Reader,
         tests::{LIMITS, Log, NOW, chat, message},
     },
 };
@@ -133,4 +133,42 @@ fn no_more_requests_are_run_than_asked_for_and_those_are_the_newest() {
     assert_eq!((report.requests, report.without_content), (1, 1));
     let all = replay(&log(), &set(""), 100);
     assert!(report.before.prompt_tokens > all.before.prompt_tokens / 3);
+}
+
+#[test]
+fn memory_is_bounded_by_bytes() {
+    let log = Log::new();
+    let mut store = log.store(LIMITS);
+    let photo = format!("data:image/jpeg;base64,{}", "A".repeat(1 << 20));
+    for turn in 0..20 {
+        // Each of another text, so that nothing of it is shared.
+        let mut record = chat(NOW + turn, &turn.to_string().repeat(1 << 20), "I see.");
+        let request = Arc::make_mut(&mut record.content.as_mut().unwrap().before);
+        let mut shown = message(Role::User, "");
+        shown.content = Content::Parts(vec![Part::Image(photo.clone())]);
+        request.messages.push(shown);
+        store.write(&mut [&record].into_iter()).unwrap();
+    }
+    let mut reader = Reader::open_without_images(&log.place).unwrap();
+    let read = reader.get(1).unwrap().unwrap().content.unwrap();
+    let shown = read.before.messages.last().unwrap();
+    assert!(
+        matches!(&shown.content, Content::Parts(parts) if matches!(parts.as_slice(), [Part::Image(name)] if name.len() < 100))
+    );
+    let mut chunks = Vec::new();
+    let same = set("");
+    let replay = Replay {
+        now: &same,
+        then: &same,
+        facts: &Facts::example(),
+        filter: Filter::default(),
+        limit: 100,
+        examples: 0,
+    };
+    let report = replay.run(&mut reader, |count| chunks.push(count)).unwrap();
+    assert_eq!((report.requests, report.changed), (20, 0));
+    assert!(
+        chunks.len() >= 2 && chunks.iter().all(|count| *count <= 8),
+        "{chunks:?}"
+    );
 }

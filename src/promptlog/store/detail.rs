@@ -126,8 +126,8 @@ pub(in crate::promptlog) trait Resolver {
     /// The text at a place.
     fn text(&mut self, place: Place) -> Result<&str, StoreError>;
 
-    /// An image that was kept apart.
-    fn image(&mut self, record: i64, number: u32) -> Result<String, StoreError>;
+    /// An image that was kept apart; `None` where its name will do.
+    fn image(&mut self, record: i64, number: u32) -> Result<Option<String>, StoreError>;
 }
 
 /// The beginning of what the person said last, on one line.
@@ -360,8 +360,10 @@ fn with_images(mut message: Message, from: &mut dyn Resolver) -> Result<Message,
                 .strip_prefix(IMAGE)
                 .and_then(|name| name.split_once('/'));
             let place = name.and_then(|(id, n)| Some((id.parse().ok()?, n.parse().ok()?)));
-            if let Some((record, number)) = place {
-                *url = from.image(record, number)?;
+            if let Some((record, number)) = place
+                && let Some(image) = from.image(record, number)?
+            {
+                *url = image;
             }
         }
     }
