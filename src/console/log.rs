@@ -30,10 +30,10 @@ const SPANS: u16 = 60;
 /// Most spans of a series.
 const MOST_SPANS: u16 = 1000;
 
-/// Which records, and where to begin.
+/// Which records, in the words of URLs and admin calls.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub(super) struct Asked {
+#[serde(default)]
+pub(super) struct Which {
     since: Option<String>,
     until: Option<String>,
     class: Option<String>,
@@ -41,30 +41,53 @@ pub(super) struct Asked {
     label: Option<String>,
     conversation: Option<String>,
     request_id: Option<String>,
+    #[serde(deserialize_with = "flag")]
     failed: Option<bool>,
     text: Option<String>,
+}
+
+/// Which records, and where to begin.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Asked {
+    #[serde(flatten)]
+    which: Which,
     before: Option<i64>,
     limit: Option<usize>,
     spans: Option<u16>,
 }
 
-impl Asked {
-    fn filter(&self) -> Result<Filter, NoTime> {
-        let time = |text: &Option<String>| {
+impl Which {
+    pub(super) fn filter(self) -> Result<Filter, NoTime> {
+        let time = |text: Option<String>| {
             let when = text.as_deref().map(str::parse::<When>).transpose();
             when.map(|when| when.map(When::millis))
         };
         Ok(Filter {
-            since: time(&self.since)?,
-            until: time(&self.until)?,
-            class: self.class.clone(),
-            model: self.model.clone(),
-            label: self.label.clone(),
-            conversation: self.conversation.clone(),
-            request: self.request_id.clone(),
+            since: time(self.since)?,
+            until: time(self.until)?,
+            class: self.class,
+            model: self.model,
+            label: self.label,
+            conversation: self.conversation,
+            request: self.request_id,
             failed: self.failed,
-            text: self.text.clone(),
+            text: self.text,
         })
+    }
+}
+
+/// A flag of JSON, or its word in a URL.
+fn flag<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<bool>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Flag {
+        Is(Option<bool>),
+        Said(String),
+    }
+    match Flag::deserialize(from)? {
+        Flag::Is(is) => Ok(is),
+        Flag::Said(word) => word.parse().map(Some).map_err(serde::de::Error::custom),
     }
 }
 
@@ -100,7 +123,7 @@ pub(super) async fn page(
     State(admin): State<Arc<Admin>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
-    let filter = asked.filter()?;
+    let filter = asked.which.filter()?;
     let limit = asked.limit.unwrap_or(PAGE).min(LARGEST_PAGE);
     read(admin, move |reader| {
         let page = reader.page(&filter, asked.before, limit)?;
@@ -145,7 +168,7 @@ pub(super) async fn stats(
     State(admin): State<Arc<Admin>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
-    let filter = asked.filter()?;
+    let filter = asked.which.filter()?;
     read(admin, move |reader| {
         Ok(Json(json!({ "groups": reader.stats(&filter)? })))
     })
@@ -157,7 +180,7 @@ pub(super) async fn series(
     State(admin): State<Arc<Admin>>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Value>, Refusal> {
-    let filter = asked.filter()?;
+    let filter = asked.which.filter()?;
     let spans = asked.spans.unwrap_or(SPANS).min(MOST_SPANS);
     read(admin, move |reader| {
         let series = reader.series(&filter, spans, Utc::now().timestamp_millis())?;

@@ -433,6 +433,23 @@ fn a_logged_request_is_charted_explained_again_and_tried_with_other_rules() {
     assert_eq!(report["examples"][0]["after"]["refused_by"], "local.no");
     let (_, report) = trial("schema = 1\n");
     assert_eq!(report["changed"], 0);
+    for (asked, requests) in [
+        (json!({ "since": "1h", "class": "chat" }), 1),
+        (json!({ "class": "task/*" }), 0),
+        (json!({ "failed": true, "last": 5 }), 0),
+    ] {
+        let (status, _, body) = call(&server.admin, post, &asked.to_string());
+        let report: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(
+            (status, &report["requests"]),
+            (200, &json!(requests)),
+            "{asked}"
+        );
+    }
+    let (status, _, body) = call(&server.admin, post, r#"{"klass":"chat"}"#);
+    assert_eq!(status, 422, "{body}");
+    assert!(body.contains("klass"), "{body}");
+    assert_eq!(call(&server.admin, post, r#"{"since":"yesterday"}"#).0, 400);
     let (status, report) = trial("schema = 2\n");
     assert_eq!(status, 422);
     assert!(

@@ -21,7 +21,7 @@ use crate::{
         shipped::Unreadable,
     },
     problem::Report,
-    promptlog::StoreError,
+    promptlog::{NoTime, StoreError},
 };
 
 /// The routes of rules and policies.
@@ -52,6 +52,9 @@ enum Refusal {
     /// Files cannot be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// A time is none.
+    #[error(transparent)]
+    Time(#[from] NoTime),
     /// The prompt log cannot be read.
     #[error(transparent)]
     Log(#[from] StoreError),
@@ -75,6 +78,7 @@ impl IntoResponse for Refusal {
             Self::NoFile(_) | Self::Edit(EditError::Forgotten { .. }) => StatusCode::NOT_FOUND,
             Self::Edit(EditError::Changed(_)) => StatusCode::CONFLICT,
             Self::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Time(_) => StatusCode::BAD_REQUEST,
             Self::Log(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Edit(_) | Self::Unreadable(_) | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR

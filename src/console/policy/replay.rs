@@ -8,8 +8,9 @@ use serde_json::json;
 
 use super::{Admin, Answer, Refusal, blocking, files::Check};
 use crate::{
+    console::log::Which,
     policy::live::EditError,
-    promptlog::{Filter, Reader, replay::Replay},
+    promptlog::{Reader, replay::Replay},
 };
 
 /// Most requests that are run through.
@@ -19,11 +20,15 @@ const MOST_EXAMPLES: usize = 100;
 
 /// What is to be tried.
 #[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Trial {
     /// Files as they would be; all others stay as they are.
     #[serde(default)]
     files: Vec<Check>,
-    /// So many of the newest requests.
+    /// Which requests.
+    #[serde(flatten)]
+    which: Which,
+    /// So many of the newest of them.
     #[serde(default = "usual_last")]
     last: usize,
     /// How many of those that change are told one by one.
@@ -42,18 +47,19 @@ fn usual_examples() -> usize {
 pub(super) async fn replay(State(admin): State<Arc<Admin>>, Json(trial): Json<Trial>) -> Answer {
     let drafts = trial.files.into_iter().map(Check::into_draft);
     let drafts = drafts.collect::<Result<Vec<_>, Refusal>>()?;
+    let filter = trial.which.filter()?;
     let limit = trial.last.clamp(1, MOST);
     let examples = trial.examples.min(MOST_EXAMPLES);
     let run = move |admin: &Admin| {
         let policy = &*admin.policy;
         let refuse = |error| Refusal::edit(EditError::Refused(error), policy);
         let (then, _tests) = policy.with_drafts(&drafts).map_err(refuse)?;
-        let mut reader = Reader::open(admin.prompt_log.place())?;
+        let mut reader = Reader::open_without_images(admin.prompt_log.place())?;
         let replay = Replay {
             now: &policy.set(),
             then: &then.set,
             facts: &admin.facts.load(),
-            filter: Filter::default(),
+            filter,
             limit,
             examples,
         };
