@@ -12,6 +12,7 @@
 
 mod delivery;
 pub mod json_repair;
+mod notes;
 mod pattern;
 mod repetition;
 mod rules;
