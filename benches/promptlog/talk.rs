@@ -177,6 +177,7 @@ impl Talk {
                     content: answer,
                     ..Answer::default()
                 },
+                unread: None,
             }),
             ..Record::default()
         };

@@ -280,6 +280,8 @@ export interface LoggedContent {
   max_tokens: number | null;
   thinking: boolean | null;
   answer: { content: string; reasoning: string; tool_calls: { name: string; arguments: string }[] };
+  /** Why the answer, or a part of it, could not be read. */
+  unread: string | null;
 }
 
 export interface LoggedRequest extends Logged {

@@ -10,19 +10,19 @@ use pingora_http::ResponseHeader;
 
 use super::{decide::Decided, in_force::Settled, local::Sharing};
 use crate::{
-    chat::{self, Event, FinishReason, Sampling, Usage},
+    chat::{self, Event, FinishReason, Sampling, Usage, answer::AnswerNotes},
     engine::Miss,
     excerpt,
     policy::{Redaction, Stage, Step, StepOutcome},
-    promptlog::{Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
+    promptlog::{
+        Coding, Content, Entry, Kept, LARGEST_REPLY, PromptLog, Record, ReplyBody, Timings,
+    },
 };
 
 /// `off` asks for the content not to be kept.
 const OPT_OUT: &str = "x-rkgate-log";
 /// Longest header value that is kept, in bytes.
 const LONGEST_HEADER: usize = 512;
-/// Largest answer of an upstream that is kept, in bytes; what comes after is not.
-const LARGEST_REPLY: usize = 8 << 20;
 
 /// What the prompt log is told of one request.
 #[derive(Debug)]
@@ -43,8 +43,8 @@ pub(super) struct Journal {
 struct Reply {
     body: BytesMut,
     is_stream: bool,
-    /// Nobody can read it.
-    is_encoded: bool,
+    coding: Coding,
+    is_cut: bool,
 }
 
 /// How a request ended.
@@ -166,6 +166,23 @@ impl Journal {
         }
     }
 
+    /// Notes what the rules have done to the answer.
+    pub(super) fn noted(&mut self, notes: &AnswerNotes) {
+        let Some(content) = &mut self.content else {
+            return;
+        };
+        let steps = notes.words().into_iter().map(|what| Step {
+            stage: Stage::Answer,
+            rule: "answer".into(),
+            origin: None,
+            outcome: StepOutcome::Matched { what },
+        });
+        let mut steps = steps.peekable();
+        if steps.peek().is_some() {
+            Arc::make_mut(&mut content.trace).steps.extend(steps);
+        }
+    }
+
     /// Notes a piece of the answer.
     pub(super) fn said(&mut self, events: &[Event]) {
         if let Some(content) = &mut self.content {
@@ -183,16 +200,21 @@ impl Journal {
         if let Some(reply) = &mut self.reply {
             let encoding = header.headers.get(http::header::CONTENT_ENCODING);
             reply.is_stream = is_stream;
-            reply.is_encoded = encoding.is_some_and(|encoding| encoding != "identity");
+            reply.coding = match encoding.map(|encoding| encoding.to_str().unwrap_or("?")) {
+                None | Some("identity") => Coding::Identity,
+                Some(name) if name.eq_ignore_ascii_case("gzip") => Coding::Gzip,
+                Some(name) => Coding::Other(excerpt::name(name).into_owned()),
+            };
         }
     }
 
     /// Notes a piece of the body of an answer that is listened to.
     pub(super) fn body(&mut self, piece: &[u8]) {
         if let Some(reply) = &mut self.reply
-            && !reply.is_encoded
+            && !matches!(reply.coding, Coding::Other(_))
         {
             let room = LARGEST_REPLY.saturating_sub(reply.body.len());
+            reply.is_cut |= piece.len() > room;
             reply
                 .body
                 .extend_from_slice(piece.get(..room).unwrap_or(piece));
@@ -246,6 +268,8 @@ impl Journal {
             reply: reply.map(|reply| ReplyBody {
                 pieces: vec![Bytes::from(reply.body)],
                 is_stream: reply.is_stream,
+                coding: reply.coding,
+                is_cut: reply.is_cut,
             }),
             thinking,
             opt_out,

@@ -200,7 +200,8 @@ pub(super) fn finished(
             usage: record.usage,
         });
     }
-    if let Some(journal) = record.journal.take() {
+    if let Some(mut journal) = record.journal.take() {
+        journal.noted(&record.notes);
         journal.end(Ended {
             class,
             model: exchange.model.as_deref(),

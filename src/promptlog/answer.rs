@@ -1,6 +1,12 @@
 //! Reading an upstream's answer after it has passed by, for the log alone.
 
+use std::{
+    borrow::Cow,
+    io::{self, Read},
+};
+
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 
 use super::Record;
@@ -9,6 +15,9 @@ use crate::{
     wire::sse::SseReader,
 };
 
+/// Largest answer that is kept, in bytes, unpacked; what comes after is not.
+pub const LARGEST_REPLY: usize = 8 << 20;
+
 /// An upstream's answer as it came.
 #[derive(Debug, Clone, Default)]
 pub struct ReplyBody {
@@ -16,17 +25,35 @@ pub struct ReplyBody {
     pub pieces: Vec<Bytes>,
     /// Whether it is a stream of events; one JSON object otherwise.
     pub is_stream: bool,
+    /// How it is packed.
+    pub coding: Coding,
+    /// Whether its end is missing, because it is longer than [`LARGEST_REPLY`].
+    pub is_cut: bool,
+}
+
+/// How an answer is packed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// It is not.
+    #[default]
+    Identity,
+    /// As gzip.
+    Gzip,
+    /// In another way, of which nothing can be read.
+    Other(String),
 }
 
 /// What an answer says.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Reply {
-    /// Text, thinking, calls.
+    /// Text, thinking, calls. Where the answer is none that can be read, its body as text.
     pub answer: Answer,
     /// Why it ended.
     pub finish: Option<String>,
     /// Tokens.
     pub usage: Option<Usage>,
+    /// Why it, or a part of it, could not be read.
+    pub unread: Option<String>,
 }
 
 impl ReplyBody {
@@ -37,43 +64,114 @@ impl ReplyBody {
     /// Reads the answer into a record; what is known better already stays.
     pub(super) fn read_into(self, record: &mut Record) {
         let reply = read_reply(&self);
+        // The body tells of the failure, or was left in its middle.
+        let is_known = record.error.is_some() && !self.is_stream && reply.unread.is_some();
         record.finish = record.finish.take().or(reply.finish.map(Into::into));
         record.usage = record.usage.or(reply.usage);
-        if let Some(content) = &mut record.content {
+        if let Some(content) = &mut record.content
+            && !is_known
+        {
             content.answer = reply.answer;
+            content.unread = reply.unread;
         }
     }
+
+    /// The body as it was packed.
+    fn unpacked(&self) -> Result<Unpacked<'_>, String> {
+        let most = LARGEST_REPLY as u64;
+        match &self.coding {
+            Coding::Identity => Ok(Unpacked {
+                pieces: Cow::Borrowed(&self.pieces),
+                is_cut: self.is_cut,
+            }),
+            Coding::Gzip => {
+                let packed = self.pieces.concat();
+                let mut text = Vec::new();
+                let mut decoder = MultiGzDecoder::new(&*packed).take(most);
+                match decoder.read_to_end(&mut text) {
+                    // As much as there is of an answer that was left or is too long.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::UnexpectedEof && !text.is_empty() => {}
+                    Err(error) => return Err(format!("it is no gzip: {error}")),
+                    Ok(_) => {}
+                }
+                Ok(Unpacked {
+                    is_cut: self.is_cut || text.len() as u64 == most,
+                    pieces: Cow::Owned(vec![text.into()]),
+                })
+            }
+            Coding::Other(name) => Err(format!("it is packed as {name}")),
+        }
+    }
+}
+
+struct Unpacked<'b> {
+    pieces: Cow<'b, [Bytes]>,
+    is_cut: bool,
 }
 
 /// Reads an answer in OpenAI's format: as much of it as can be read.
 #[must_use]
 pub fn read_reply(body: &ReplyBody) -> Reply {
     let mut reply = Reply::default();
+    let Unpacked { pieces, is_cut } = match body.unpacked() {
+        Ok(unpacked) => unpacked,
+        Err(why) => {
+            reply.unread = Some(why);
+            return reply;
+        }
+    };
+    let mut is_read = false;
     if body.is_stream {
         let mut reader = SseReader::default();
-        let mut chunk = |data: &[u8]| reply.take(data);
-        for piece in &body.pieces {
+        let mut chunk = |data: &[u8]| is_read |= reply.take(data);
+        for piece in &*pieces {
             reader.push(piece, &mut chunk);
         }
         reader.finish(&mut chunk);
     } else {
-        reply.take(&body.pieces.concat());
+        is_read = reply.take(&joined(&pieces));
     }
+    let text = joined(&pieces);
+    let why = match String::from_utf8_lossy(&text) {
+        text if text.is_empty() => None,
+        _ if is_cut => Some(format!("it is longer than {} MiB", LARGEST_REPLY >> 20)),
+        _ if !is_read && body.is_stream => {
+            Some("it is a stream of something else than chat chunks".to_owned())
+        }
+        _ if !is_read => Some("it is no JSON with choices".to_owned()),
+        Cow::Owned(_) => Some("it is no valid UTF-8".to_owned()),
+        Cow::Borrowed(_) => None,
+    };
+    if why.is_some() && !is_read {
+        reply.answer.content = String::from_utf8_lossy(&text).into_owned();
+    }
+    reply.unread = why;
     reply
 }
 
+fn joined(pieces: &[Bytes]) -> Cow<'_, [u8]> {
+    match pieces {
+        [whole] => Cow::Borrowed(whole),
+        pieces => Cow::Owned(pieces.concat()),
+    }
+}
+
 impl Reply {
-    /// Takes a chunk of a stream or a whole answer; what is neither is passed over.
-    fn take(&mut self, json: &[u8]) {
-        let Ok(chunk) = serde_json::from_slice::<Chunk>(json) else {
-            return;
+    /// Takes a chunk of a stream or a whole answer and says whether it was one; what is neither is passed over.
+    fn take(&mut self, json: &[u8]) -> bool {
+        let Ok(chunk) = serde_json::from_str::<Chunk>(&String::from_utf8_lossy(json)) else {
+            return false;
         };
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.into());
         }
+        let Some(choices) = chunk.choices else {
+            return false;
+        };
         // Further choices are further tries; the log keeps the first.
-        let Some(choice) = chunk.choices.into_iter().find(|choice| choice.index == 0) else {
-            return;
+        let Some(choice) = choices.into_iter().find(|choice| choice.index == 0) else {
+            return true;
         };
         self.finish = choice.finish_reason.or(self.finish.take());
         let message = choice.delta.or(choice.message).unwrap_or_default();
@@ -94,6 +192,7 @@ impl Reply {
         for call in message.tool_calls.unwrap_or_default() {
             self.call(call);
         }
+        true
     }
 
     fn call(&mut self, call: Call) {
@@ -119,8 +218,7 @@ impl Reply {
 
 #[derive(Deserialize)]
 struct Chunk {
-    #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     usage: Option<Tokens>,
 }
 
@@ -193,6 +291,10 @@ impl From<Tokens> for Usage {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use flate2::write::GzEncoder;
+
     use super::*;
 
     fn read(text: &str, is_stream: bool, cut: usize) -> Reply {
@@ -200,6 +302,7 @@ mod tests {
         read_reply(&ReplyBody {
             pieces: pieces.collect(),
             is_stream,
+            ..ReplyBody::default()
         })
     }
 
@@ -237,7 +340,70 @@ mod tests {
         let reply = read(text, false, 5);
         assert_eq!(reply.answer.content, "Hi");
         assert_eq!(reply.finish.as_deref(), Some("stop"));
-        assert_eq!(read("<html>", false, 3), Reply::default());
-        assert_eq!(read("data: {]\n\n", true, 3), Reply::default());
+        for (text, is_stream) in [
+            ("<html>", false),
+            (r#"{"error":{"message":"no"}}"#, false),
+            ("data: {]\n\n", true),
+        ] {
+            let reply = read(text, is_stream, 3);
+            assert_eq!(reply.answer.content, text, "kept as it is");
+            assert!(reply.unread.is_some(), "{text}");
+        }
+        assert_eq!(read("", false, 3), Reply::default());
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_why() {
+        let json = |text: &str| format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}]}}"#);
+        let body = |bytes: &[u8], coding| ReplyBody {
+            pieces: vec![Bytes::copy_from_slice(bytes)],
+            coding,
+            ..ReplyBody::default()
+        };
+        let packed = |text: &str| {
+            let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            encoder.write_all(text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        };
+        let reply = read_reply(&body(&packed(&json("Hi")), Coding::Gzip));
+        assert_eq!((reply.answer.content.as_str(), reply.unread), ("Hi", None));
+
+        let reply = read_reply(&body(b"no gzip", Coding::Gzip));
+        assert!(reply.unread.unwrap().contains("gzip"));
+        let reply = read_reply(&body(b"?", Coding::Other("br".to_owned())));
+        assert_eq!(reply.unread.as_deref(), Some("it is packed as br"));
+
+        let reply = read_reply(&body(&packed(&json(&"z".repeat(9 << 20))), Coding::Gzip));
+        assert_eq!(reply.answer.content.len(), LARGEST_REPLY);
+        assert_eq!(reply.unread.as_deref(), Some("it is longer than 8 MiB"));
+
+        let garbled = [
+            br#"{"choices":[{"message":{"content":"a"#,
+            &b"\xff"[..],
+            br#""}}]}"#,
+        ]
+        .concat();
+        let reply = read_reply(&body(&garbled, Coding::Identity));
+        assert_eq!(reply.answer.content, "a\u{fffd}");
+        assert_eq!(reply.unread.as_deref(), Some("it is no valid UTF-8"));
+    }
+
+    #[test]
+    fn a_failures_own_answer_is_not_told_twice() {
+        let body = || ReplyBody {
+            pieces: vec![Bytes::from_static(b"{\"error\":{\"message\":\"no\"}}")],
+            ..ReplyBody::default()
+        };
+        for (error, expected) in [(Some("no".to_owned()), false), (None, true)] {
+            let mut record = Record {
+                error,
+                content: Some(crate::promptlog::Content::default()),
+                ..Record::default()
+            };
+            body().read_into(&mut record);
+            let content = record.content.unwrap();
+            assert_eq!(content.unread.is_some(), expected);
+            assert_eq!(!content.answer.content.is_empty(), expected);
+        }
     }
 }

@@ -26,7 +26,7 @@ pub struct Filter {
     /// Whether the request failed: its status is 400 or higher.
     pub failed: Option<bool>,
     /// Words in what the person said last or in the answer, in any order; the last may be the beginning of one, with three
-    /// letters at least.
+    /// letters at least. System prompts, thinking and the results of tools are not searched.
     pub text: Option<String>,
 }
 

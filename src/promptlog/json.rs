@@ -42,6 +42,7 @@ impl Content {
             "max_tokens": self.max_tokens,
             "thinking": self.thinking,
             "answer": self.answer,
+            "unread": self.unread,
         })
     }
 }

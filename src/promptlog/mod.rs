@@ -23,7 +23,7 @@ pub mod transcript;
 mod weight;
 mod writer;
 
-pub use answer::{Reply, ReplyBody, read_reply};
+pub use answer::{Coding, LARGEST_REPLY, Reply, ReplyBody, read_reply};
 pub use filter::{Filter, NoTime, When};
 pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};

@@ -59,10 +59,11 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether anything was sent to a model.
+    /// Whether anything was sent to a model, as far as its answer tells.
     #[must_use]
     pub fn was_sent(&self) -> bool {
-        !self.model.is_empty() && self.provider != NOBODY
+        let is_answered = self.status < 400 || self.timings.first_token.is_some();
+        !self.model.is_empty() && self.provider != NOBODY && is_answered
     }
 }
 
@@ -164,8 +165,10 @@ pub struct Content {
     pub max_tokens: Option<u32>,
     /// Whether the model was to think, where that was decided.
     pub thinking: Option<bool>,
-    /// The answer.
+    /// The answer; where it is none that can be read, its text as it came.
     pub answer: Answer,
+    /// Why the answer, or a part of it, could not be read.
+    pub unread: Option<String>,
 }
 
 impl Content {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Record;
 use crate::{
-    chat::{Content, Message, Part, Request},
+    chat::{Content, Message, Part, Request, answer::Answer},
     policy::{Redaction, StepOutcome},
 };
 
@@ -34,6 +34,10 @@ pub(super) fn record(record: &mut Record, redaction: &Redaction) {
     }
     for step in &mut Arc::make_mut(&mut content.trace).steps {
         outcome(&mut step.outcome, redaction);
+    }
+    if content.unread.is_some() {
+        // What cannot be read cannot be redacted.
+        content.answer = Answer::default();
     }
     text(&mut content.answer.content);
     text(&mut content.answer.reasoning);

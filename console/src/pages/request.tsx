@@ -112,9 +112,14 @@ const ANSWERERS: Record<string, string> = { rkllm: "the NPU", rkgate: "a rule, w
 
 function heading(request: LoggedRequest, content: LoggedContent): string {
   if (content.after) {
-    return "What came, and what was sent";
+    return wasSent(request) ? "What came, and what was sent" : "What came, and what rules made of it";
   }
-  return request.model === "" || request.provider === "rkgate" ? "What came" : "What came, and was sent unchanged";
+  return wasSent(request) ? "What came; no rule changed it" : "What came";
+}
+
+/** Whether anything was sent to a model, as far as its answer tells. */
+function wasSent({ model, provider, status, timings }: LoggedRequest): boolean {
+  return model !== "" && provider !== "rkgate" && (status < 400 || timings.first_token_ms !== null);
 }
 
 function WithContent({ request, content }: { request: LoggedRequest; content: LoggedContent }) {
@@ -129,8 +134,9 @@ function WithContent({ request, content }: { request: LoggedRequest; content: Lo
           <h2 id="text">{heading(request, content)}</h2>
           <CopyCurl content={content} name={request.class} />
         </div>
+        <p class="muted">As rkgate reads it: other spellings, and values that are the usual ones, are not told apart.</p>
         {content.after ? (
-          <Diff before={before} after={transcript(content.after)} names={["as it came", "as it was sent"]} />
+          <Diff before={before} after={transcript(content.after)} names={["as it came", wasSent(request) ? "as it was sent" : "as rules made it"]} />
         ) : (
           <UntrustedText text={before} label="the request" />
         )}
@@ -215,10 +221,15 @@ function Sampling({ content: { sampling, max_tokens, thinking } }: { content: Lo
   return told.length > 0 ? <p class="muted">Really used: {told.join(", ")}.</p> : null;
 }
 
-function Answer({ content: { answer }, request }: { content: LoggedContent; request: LoggedRequest }) {
+function Answer({ content: { answer, unread }, request }: { content: LoggedContent; request: LoggedRequest }) {
   return (
     <section aria-labelledby="answer">
       <h2 id="answer">Answer</h2>
+      {unread && (
+        <p class="muted">
+          Answer not read: <Untrusted text={unread} />.
+        </p>
+      )}
       {answer.reasoning !== "" && (
         <details>
           <summary>Thinking, {count(answer.reasoning.length)} characters</summary>
@@ -229,7 +240,7 @@ function Answer({ content: { answer }, request }: { content: LoggedContent; requ
       {answer.tool_calls.map((call, index) => (
         <UntrustedText key={index} text={`calls ${call.name}(${call.arguments})`} label={`tool call ${index + 1}`} />
       ))}
-      {answer.content === "" && answer.tool_calls.length === 0 && (
+      {answer.content === "" && answer.tool_calls.length === 0 && !unread && (
         <p class="muted">{request.status < 400 ? "Nothing visible was said." : "There was none."}</p>
       )}
     </section>

@@ -28,7 +28,8 @@ pub(in crate::cli) struct Filters {
     /// Only those that failed.
     #[arg(long)]
     failed: bool,
-    /// Words in what the person said last or in the answer; the last may be the beginning of one.
+    /// Words in what the person said last or in the answer, not in system prompts, thinking or tool results; the last may
+    /// be the beginning of one.
     #[arg(long, value_name = "WORDS")]
     text: Option<String>,
 }

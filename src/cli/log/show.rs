@@ -98,11 +98,20 @@ impl<W: Write> Page<'_, W> {
                 self.difference(&difference(&content.before, after))?;
             }
             Some(after) => {
-                self.request("What came", &content.before)?;
-                self.request("What was sent", after)?;
+                let made = match record.was_sent() {
+                    true => "What was sent",
+                    false => "What rules made of it",
+                };
+                self.request("What came, as rkgate reads it", &content.before)?;
+                self.request(made, after)?;
             }
-            None if !record.was_sent() => self.request("What came", &content.before)?,
-            None => self.request("What came and was sent unchanged", &content.before)?,
+            None if !record.was_sent() => {
+                self.request("What came, as rkgate reads it", &content.before)?;
+            }
+            None => {
+                let title = "What came, as rkgate reads it; no rule changed it";
+                self.request(title, &content.before)?;
+            }
         }
         self.title("Why")?;
         for step in &content.trace.steps {
@@ -190,6 +199,10 @@ impl<W: Write> Page<'_, W> {
             writeln!(self.out, "{}", harmless(&answer.reasoning))?;
         }
         self.title("Answer")?;
+        if let Some(why) = &content.unread {
+            let note = format!("answer not read: {why}");
+            writeln!(self.out, "{}", self.paint.dim(&paint::line(&note)))?;
+        }
         writeln!(self.out, "{}", harmless(&answer.content))?;
         for call in &answer.tool_calls {
             let call = format!("calls {}({})", call.name, call.arguments);

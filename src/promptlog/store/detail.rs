@@ -81,6 +81,8 @@ struct Used {
     sampling: Sampling,
     max_tokens: Option<u32>,
     thinking: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    unread: Option<String>,
 }
 
 impl Detail {
@@ -175,6 +177,7 @@ impl Kept {
             sampling: content.sampling,
             max_tokens: content.max_tokens,
             thinking: content.thinking,
+            unread: content.unread.clone(),
         };
         let mut answer = vec![
             texts.place(json(&used).into()),
@@ -230,6 +233,7 @@ impl Kept {
             max_tokens: used.max_tokens,
             thinking: used.thinking,
             answer,
+            unread: used.unread,
         })
     }
 }

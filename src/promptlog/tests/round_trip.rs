@@ -139,6 +139,7 @@ fn content() -> impl Strategy<Value = Content> {
                 reasoning,
                 tool_calls: vec![call(), call()],
             },
+            unread: Some("it is packed as br".to_owned()),
         })
 }
 

@@ -89,6 +89,7 @@ fn an_upstreams_answer_is_read_off_the_way() {
                     ),
                 ],
                 is_stream: true,
+                ..ReplyBody::default()
             }),
             ..entry(record)
         });
