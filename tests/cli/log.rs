@@ -5,6 +5,7 @@ use std::{
     fs,
     io::{self, BufRead, BufReader, Read, Write},
     net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -134,6 +135,71 @@ fn a_chat_is_kept_and_shown_in_every_form() {
         (&report["requests"], &report["changed"]),
         (&json!(1), &json!(0))
     );
+}
+
+#[test]
+fn an_export_to_train_on_has_each_chat_once_and_no_tasks() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &["serve"], &[FAST]);
+    let ask = |path: &str, headers: &str, body: Value| {
+        let head = format!("POST /v1/{path} HTTP/1.1\r\nContent-Type: application/json{headers}");
+        assert_eq!(call(&server.api, &head, &body.to_string()).0, 200);
+    };
+    let turn = |chat: &str, turns: usize, most: u32| {
+        let mut messages = vec![json!({ "role": "user", "content": "Tell me of heat pumps" })];
+        for turn in 1..turns {
+            messages.push(json!({ "role": "assistant", "content": "Gladly." }));
+            messages.push(json!({ "role": "user", "content": format!("Go on, {turn}") }));
+        }
+        let body = json!({ "model": "minicpm4-0.5b", "max_tokens": most, "messages": messages });
+        ask(
+            "chat/completions",
+            &format!("\r\nX-OpenWebUI-Chat-Id: {chat}"),
+            body,
+        );
+    };
+    for turns in 1..=3 {
+        turn("chat-1", turns, 2000);
+    }
+    turn("chat-2", 1, 2000);
+    turn("chat-3", 1, 2);
+    let prompt = json!({ "model": "minicpm4-0.5b", "prompt": "Once", "max_tokens": 2000 });
+    ask("completions", "", prompt);
+    let title = json!({ "model": "minicpm4-0.5b", "messages": [{ "role": "user", "content": "A title, please" }] });
+    ask(
+        "chat/completions",
+        "\r\nX-OpenWebUI-Task: title_generation",
+        title,
+    );
+    logged(&server, "", 7);
+    let export = |args: &[&str]| {
+        let output = rkgate(dir.path(), &[&["log", "export"], args].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let lines = text(&output.stdout)
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        lines.collect::<Vec<Value>>()
+    };
+    let users = |line: &Value| {
+        let messages = line["messages"].as_array().unwrap().iter();
+        messages.filter(|message| message["role"] == "user").count()
+    };
+    let chats: Vec<usize> = export(&["--format", "openai"]).iter().map(users).collect();
+    assert_eq!(chats, [1, 3], "newest first, and none that was cut");
+    assert_eq!(export(&["--format", "sharegpt"]).len(), 2);
+    assert_eq!(
+        export(&["--format", "openai", "--class", "task/*"]).len(),
+        1
+    );
+    assert_eq!(export(&[]).len(), 7);
+
+    let file = dir.path().join("chats.jsonl");
+    fs::write(&file, "x".repeat(1 << 20)).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    export(&["--format", "openai", "--output", "chats.jsonl"]);
+    let written = fs::metadata(&file).unwrap();
+    assert_eq!(written.permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 2);
 }
 
 #[test]

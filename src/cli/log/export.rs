@@ -1,10 +1,10 @@
 //! `rkgate log export`.
 
 use std::{
-    fs::OpenOptions,
+    fs::{OpenOptions, Permissions},
     io::{self, BufWriter, IsTerminal, Write},
     ops::ControlFlow,
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -14,7 +14,10 @@ use clap::{Args, ValueEnum};
 use super::{Failure, code, filter::Filters, unreadable};
 use crate::{
     cli::progress,
-    promptlog::{Kept, Reader, export},
+    promptlog::{
+        Kept, Reader, Record,
+        export::{self, LastTurns},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -34,9 +37,9 @@ enum Form {
     /// Everything, one JSON object per line.
     #[default]
     Jsonl,
-    /// OpenAI's fine-tuning format: chats that ended well.
+    /// OpenAI's fine-tuning format: the last turn of each chat that ended well, newest first; others with `--class`.
     Openai,
-    /// ShareGPT's format: chats that ended well.
+    /// ShareGPT's format: as `openai`.
     Sharegpt,
     /// Metadata as a table.
     Csv,
@@ -54,29 +57,39 @@ impl From<Form> for export::Format {
 }
 
 pub(super) fn run(reader: &mut Reader, options: &Options) -> Result<ExitCode, Failure> {
-    let filter = options.filters.filter();
+    let mut filter = options.filters.filter();
+    let format = export::Format::from(options.format);
+    if format.is_training() {
+        filter.class.get_or_insert_with(|| "chat".to_owned());
+    }
     let total = reader.count(&filter).map_err(unreadable)?;
     // Records must not pass by on the same screen.
     let apart = options.output.is_some() || !io::stdout().is_terminal();
     let progress = progress::bar(total, apart);
     let mut out = open(options.output.as_deref())?;
-    let format = export::Format::from(options.format);
     if let Some(header) = format.header() {
         writeln!(out, "{header}")?;
     }
+    let mut turns = LastTurns::default();
     let mut written = Ok(());
     let mut damaged = 0_u64;
-    let read = reader.each(&filter, |id, record| {
+    let write = |id, record: Record| {
         progress.inc(1);
         damaged += u64::from(record.kept == Kept::Damaged);
-        if let Some(line) = format.line(id, &record) {
+        if let Some(line) = format.line(id, &record)
+            && (!format.is_training() || turns.is_last(&record))
+        {
             written = writeln!(out, "{line}");
         }
         match written {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         }
-    });
+    };
+    let read = match format.is_training() {
+        true => reader.each_backwards(&filter, write),
+        false => reader.each(&filter, write),
+    };
     progress.finish_and_clear();
     read.map_err(unreadable)?;
     written?;
@@ -94,15 +107,22 @@ fn open(path: Option<&Path>) -> Result<Box<dyn Write>, Failure> {
     let Some(path) = path else {
         return Ok(Box::new(BufWriter::new(io::stdout().lock())));
     };
+    let failed = |error: io::Error| {
+        let attempt = format!("cannot write {}", path.display());
+        Failure::because(code::IO, &attempt, &error)
+    };
     let file = OpenOptions::new()
         .write(true)
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .mode(0o600)
         .open(path)
-        .map_err(|error| {
-            let attempt = format!("cannot write {}", path.display());
-            Failure::because(code::IO, &attempt, &error)
-        })?;
+        .map_err(failed)?;
+    // One that was there may be for all to read; what is no file, a pipe or a device, stays as it is.
+    if file.metadata().map_err(failed)?.is_file() {
+        let owner_only = Permissions::from_mode(0o600);
+        file.set_permissions(owner_only).map_err(failed)?;
+        file.set_len(0).map_err(failed)?;
+    }
     Ok(Box::new(BufWriter::new(file)))
 }

@@ -2,8 +2,10 @@
 
 mod csv;
 mod training;
+mod turns;
 
 use super::Record;
+pub use turns::LastTurns;
 
 /// A form of export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +21,12 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether it is for training: of chats that ended well, each once.
+    #[must_use]
+    pub fn is_training(self) -> bool {
+        matches!(self, Self::OpenAi | Self::ShareGpt)
+    }
+
     /// The line before the first record.
     #[must_use]
     pub fn header(self) -> Option<String> {

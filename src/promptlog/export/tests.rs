@@ -74,7 +74,13 @@ fn nobody_learns_from_what_went_wrong() {
         content: None,
         ..chat(NOW, "hello", "hi")
     };
-    for record in [failed, cut, silent, without] {
+    let too_long = Record {
+        finish: Some("length".into()),
+        ..chat(NOW, "hello", "hi and")
+    };
+    let mut unread = chat(NOW, "hello", "<html>");
+    unread.content.as_mut().unwrap().unread = Some("it is no JSON".to_owned());
+    for record in [failed, cut, silent, without, too_long, unread] {
         assert_eq!(Format::OpenAi.line(1, &record), None);
         assert_eq!(Format::ShareGpt.line(1, &record), None);
         assert!(Format::Jsonl.line(1, &record).is_some());

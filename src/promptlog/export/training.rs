@@ -33,12 +33,14 @@ pub(super) fn sharegpt(record: &Record) -> Option<Value> {
     Some(json!({ "conversations": turns }))
 }
 
-/// The content of a record that ended well and has an answer.
+/// The content of a record that ended well, by itself, and has an answer.
 fn learnable(record: &Record) -> Option<&Content> {
     let content = record.content.as_ref()?;
     let answer = &content.answer;
     let answered = !answer.content.is_empty() || !answer.tool_calls.is_empty();
-    (record.status < 400 && record.error.is_none() && answered).then_some(content)
+    let by_itself = matches!(record.finish.as_deref(), Some("stop" | "tool_calls"));
+    let well = record.status < 400 && record.error.is_none() && content.unread.is_none();
+    (well && by_itself && answered).then_some(content)
 }
 
 fn answer(content: &Content) -> Value {
