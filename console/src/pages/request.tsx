@@ -134,7 +134,7 @@ function WithContent({ request, content }: { request: LoggedRequest; content: Lo
           <h2 id="text">{heading(request, content)}</h2>
           <CopyCurl content={content} name={request.class} />
         </div>
-        <p class="muted">As rkgate reads it: other spellings, and values that are the usual ones, are not told apart.</p>
+        <p class="muted">As rkgate reads it: what means the same is written in one way, and defaults are left out.</p>
         {content.after ? (
           <Diff before={before} after={transcript(content.after)} names={["as it came", wasSent(request) ? "as it was sent" : "as rules made it"]} />
         ) : (
