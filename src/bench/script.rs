@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 /// The scripts in the binary: name and text.
-pub const SHIPPED: [(&str, &str); 4] = [
+pub const SHIPPED: [(&str, &str); 5] = [
     ("three-turns", include_str!("scripts/three-turns.toml")),
+    ("long-question", include_str!("scripts/long-question.toml")),
     ("retrieval", include_str!("scripts/retrieval.toml")),
     ("long", include_str!("scripts/long.toml")),
     ("two-people", include_str!("scripts/two-people.toml")),
@@ -159,6 +160,7 @@ mod tests {
             turns.collect::<Vec<_>>()
         };
         assert_eq!(turns("three-turns"), [3]);
+        assert_eq!(turns("long-question"), [2]);
         assert_eq!(turns("retrieval"), [12]);
         assert_eq!(turns("long"), [40]);
         assert_eq!(turns("two-people").len(), 2);

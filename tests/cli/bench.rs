@@ -87,7 +87,7 @@ fn what_cannot_be_played_is_told() {
         |script: &str| rkgate(dir.path(), &["bench", "conversation", "--script", script]);
     let missing = conversation("four-turns");
     assert_eq!(missing.status.code(), Some(66));
-    assert!(text(&missing.stderr).contains("none of three-turns, retrieval"));
+    assert!(text(&missing.stderr).contains("none of three-turns, long-question, retrieval"));
     assert_eq!(conversation("wrong.toml").status.code(), Some(65));
     let args = ["bench", "conversation", "--model", "no-such-model"];
     let unknown = rkgate(dir.path(), &args);

@@ -22,7 +22,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
-    /// What is asked: three-turns, retrieval, long, two-people, or a file.
+    /// What is asked: three-turns, long-question, retrieval, long, two-people, or a file.
     #[arg(long, default_value = "three-turns")]
     script: String,
     /// The model of the chats instead of the script's.
