@@ -98,15 +98,22 @@ fn string(lines: &[&str], shape: &JsonShape) -> Option<String> {
     if let Some(rest) = lines.iter().find_map(|line| labelled(line, shape)) {
         return Some(clean(rest));
     }
-    let rest: Vec<&str> = lines
+    let mut rest: Vec<&str> = lines
         .iter()
         .copied()
         .filter(|line| !line.ends_with([':', '：']))
         .collect();
+    // The same again and again, the last time perhaps cut off.
+    let goes_round = rest
+        .split_first()
+        .is_some_and(|(first, again)| again.iter().all(|line| first.starts_with(line)));
+    if goes_round {
+        rest.truncate(1);
+    }
     match rest.as_slice() {
         [line] => {
             let line = bullet(line).unwrap_or(line);
-            let title = clean(line);
+            let title = clean(once(line));
             if longest(shape) > MAX_TITLE || is_short(&title) {
                 return Some(title);
             }
@@ -115,6 +122,30 @@ fn string(lines: &[&str], shape: &JsonShape) -> Option<String> {
         [] => None,
         lines if longest(shape) > MAX_TITLE => Some(lines.join("\n")),
         lines => lines.iter().find_map(|line| quoted(line)),
+    }
+}
+
+/// What a line says, where it says the same three times or more on end: a model that goes round.
+fn once(line: &str) -> &str {
+    let bytes = line.as_bytes();
+    // Of each beginning, how much of its start it ends with.
+    let mut borders = vec![0; bytes.len()];
+    for at in 1..bytes.len() {
+        let mut border: usize = borders.get(at - 1).copied().unwrap_or(0);
+        while border > 0 && bytes.get(border) != bytes.get(at) {
+            border = borders.get(border - 1).copied().unwrap_or(0);
+        }
+        if bytes.get(border) == bytes.get(at) {
+            border += 1;
+        }
+        if let Some(known) = borders.get_mut(at) {
+            *known = border;
+        }
+    }
+    let period = bytes.len() - borders.last().copied().unwrap_or(0);
+    match line.get(..period) {
+        Some(said) if period * 3 <= bytes.len() && said.chars().count() > 3 => said,
+        _ => line,
     }
 }
 

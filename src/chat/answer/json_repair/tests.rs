@@ -159,6 +159,8 @@ fn broken_titles() {
         ),
         ("A good title would be \"Rust Basics\".", "Rust Basics"),
         ("# Rust Basics", "Rust Basics"),
+        ("Rust Basics\n\nRust Basics\n\nRust Ba", "Rust Basics"),
+        ("Rust BasicsRust BasicsRust BasicsRust B", "Rust Basics"),
         ("1. Rust Basics", "Rust Basics"),
         ("```\nRust Basics\n```", "Rust Basics"),
     ];
