@@ -69,7 +69,7 @@ test('copied as curl, it is answered again', async () => {
 });
 
 test('a long text is copied as curl as well', async () => {
-  // More than the model reads, so that it fails.
+  // More than the model reads: it fails, twice.
   await ask(chat(`A picture of a harbour. ${'x'.repeat(200_000)}`));
   await page.goto(`/log/${await logged({ text: 'harbour' })}`);
   await page.getByRole('button', { name: /^Copy as curl/ }).click();
@@ -123,7 +123,7 @@ test('the log finds it by its words, and its page by paging', async () => {
   await page.getByRole('searchbox', { name: 'Search' }).fill('');
   await page.getByLabel('Outcome').selectOption('failed');
   await rows.first().getByText('404').waitFor();
-  await page.getByRole('img', { name: /^Requests: 61, 61 failed/ }).waitFor();
+  await page.getByRole('img', { name: /^Requests: 62, 62 failed/ }).waitFor();
 
   await ask(chat('One that comes while somebody looks.'));
   await page.getByRole('button', { name: /come$/ }).waitFor();
