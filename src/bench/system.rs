@@ -222,7 +222,9 @@ impl System {
             ended,
         });
         let clock = player.clock;
-        let lists = tokio::spawn(list_models(self.address, self.stop.child_token()));
+        // Ends before the gateway does, which answers none of them then.
+        let over = self.stop.child_token();
+        let lists = tokio::spawn(list_models(self.address, over.clone()));
         let mut parts = JoinSet::new();
         for person in people {
             parts.spawn(Arc::clone(&player).part(person));
@@ -239,7 +241,7 @@ impl System {
             (ground.told)(&self.name, &request);
             play.requests.push(request);
         }
-        self.stop.cancel();
+        over.cancel();
         play.model_lists = lists.await.unwrap_or_default();
         play.requests.sort_by_key(|request| request.sent);
         while let Ok(turn) = self.turns.try_recv() {
