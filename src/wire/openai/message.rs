@@ -12,9 +12,45 @@ use crate::chat::{Content, Message, Part, Role, ToolCall};
 /// A message as it is read: what every message has, and what few have.
 #[derive(Debug, Default)]
 pub(super) struct RawMessage {
-    role: Option<Value>,
+    role: Option<RawRole>,
     content: Option<Value>,
     others: Map<String, Value>,
+}
+
+/// Who speaks, as it is read.
+#[derive(Debug)]
+enum RawRole {
+    Known(Role),
+    Odd(Value),
+}
+
+impl RawRole {
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        if reader.peek()? != b'"' {
+            return reader.value().map(Self::Odd);
+        }
+        let word = reader.string()?;
+        let odd = || Self::Odd(Value::String(word.clone().into_owned()));
+        Some(known_role(&word).map_or_else(odd, Self::Known))
+    }
+
+    fn of_value(value: Value) -> Self {
+        match value.as_str().and_then(known_role) {
+            Some(role) => Self::Known(role),
+            None => Self::Odd(value),
+        }
+    }
+}
+
+fn known_role(word: &str) -> Option<Role> {
+    match word {
+        "system" | "developer" => Some(Role::System),
+        "user" => Some(Role::User),
+        "assistant" => Some(Role::Assistant),
+        // `function` is what tool results were called at first.
+        "tool" | "function" => Some(Role::Tool),
+        _ => None,
+    }
 }
 
 impl RawMessage {
@@ -22,13 +58,15 @@ impl RawMessage {
     pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let mut message = Self::default();
         reader.object(|reader, name, _| {
-            let value = reader.value()?;
-            let before = match &*name {
-                "role" => message.role.replace(value),
-                "content" => message.content.replace(value),
-                _ => message.others.insert(name.into_owned(), value),
+            let is_first = match &*name {
+                "role" => message.role.replace(RawRole::read(reader)?).is_none(),
+                "content" => message.content.replace(reader.value()?).is_none(),
+                _ => {
+                    let value = reader.value()?;
+                    message.others.insert(name.into_owned(), value).is_none()
+                }
             };
-            before.is_none().then_some(())
+            is_first.then_some(())
         })?;
         Some(message)
     }
@@ -36,7 +74,7 @@ impl RawMessage {
     fn of_value(index: usize, value: Value) -> Result<Self, DecodeError> {
         let mut fields = Fields::of_value(Place::Message(index), value)?;
         Ok(Self {
-            role: fields.take("role"),
+            role: fields.take("role").map(RawRole::of_value),
             content: fields.take("content"),
             others: fields.rest(),
         })
@@ -84,21 +122,13 @@ fn message(index: usize, raw: RawMessage) -> Result<Message, DecodeError> {
     })
 }
 
-fn role(role: Option<Value>, fields: &Fields) -> Result<Role, DecodeError> {
-    let word = match &role {
-        None | Some(Value::Null) => None,
-        Some(Value::String(word)) => Some(word.as_str()),
-        Some(other) => {
-            let problem = format!("must be a string, not {}", kind(other));
-            return Err(fields.error("role", problem));
+fn role(role: Option<RawRole>, fields: &Fields) -> Result<Role, DecodeError> {
+    match role {
+        Some(RawRole::Known(role)) => Ok(role),
+        Some(RawRole::Odd(other)) if !other.is_string() && !other.is_null() => {
+            let problem = format!("must be a string, not {}", kind(&other));
+            Err(fields.error("role", problem))
         }
-    };
-    match word {
-        Some("system" | "developer") => Ok(Role::System),
-        Some("user") => Ok(Role::User),
-        Some("assistant") => Ok(Role::Assistant),
-        // `function` is what tool results were called at first.
-        Some("tool" | "function") => Ok(Role::Tool),
         _ => Err(fields.error("role", "must be system, developer, user, assistant or tool")),
     }
 }

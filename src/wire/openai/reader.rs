@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads a string.
-    fn string(&mut self) -> Option<Cow<'a, str>> {
+    pub(super) fn string(&mut self) -> Option<Cow<'a, str>> {
         self.eat(b'"')?;
         let rest = self.text.as_bytes().get(self.at..)?;
         let plain = plain_length(rest);

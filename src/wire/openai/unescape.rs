@@ -104,34 +104,42 @@ impl Sink for Unescaper {
 
     #[inline]
     fn escape(&mut self, text: &[u8]) -> Option<usize> {
-        let (char, taken) = escape(text)?;
         let room = self.buffer.get_mut(self.length..)?.first_chunk_mut::<4>()?;
-        self.length += char.encode_utf8(room).len();
+        let (written, taken) = match SHORT.get(usize::from(*text.first()?)) {
+            Some(0) | None => {
+                let (char, taken) = unicode(text)?;
+                (char.encode_utf8(room).len(), taken)
+            }
+            Some(byte) => {
+                room[0] = *byte;
+                (1, 1)
+            }
+        };
+        self.length += written;
         Some(taken)
     }
 }
 
-/// What an escape behind its backslash stands for, and how long it is.
-#[inline]
-fn escape(bytes: &[u8]) -> Option<(char, usize)> {
-    let char = match bytes.first()? {
-        b'"' => '"',
-        b'\\' => '\\',
-        b'/' => '/',
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => return unicode(bytes),
-        _ => return None,
-    };
-    Some((char, 1))
-}
+/// What a backslash and one character stand for; 0 for what is no such escape.
+const SHORT: [u8; 128] = {
+    let mut table = [0; 128];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'/' as usize] = b'/';
+    table[b'b' as usize] = 0x08;
+    table[b'f' as usize] = 0x0c;
+    table[b'n' as usize] = b'\n';
+    table[b'r' as usize] = b'\r';
+    table[b't' as usize] = b'\t';
+    table
+};
 
 /// `uXXXX`, or two of them that stand for one character.
 #[cold]
 fn unicode(bytes: &[u8]) -> Option<(char, usize)> {
+    if bytes.first() != Some(&b'u') {
+        return None;
+    }
     let unit = |at: usize| -> Option<u32> {
         let digits = bytes.get(at..at + 4)?;
         digits.iter().try_fold(0, |unit, digit| {
