@@ -28,6 +28,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, StatusCode, header};
+use pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -111,6 +112,9 @@ impl Gateway {
         policy: Arc<Live>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
+        // The time-outs of pingora's own kind start a thread that wakes a hundred times a second from then on: to be ruled
+        // out before the first call of an upstream.
+        set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let models = Models::new(&*engine, &upstreams);
         metrics.know(engine.models().iter().map(|card| card.id.as_str()));
         metrics.know(upstreams.names());

@@ -8,7 +8,6 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use bytes::BytesMut;
 use futures::FutureExt;
 use pingora_core::protocols::{Stream, http::v1::server::HttpSession};
-use pingora_timeout::fast_timeout::set_fast_timeout_to_tokio_threshold;
 use tokio::{io::AsyncReadExt, sync::Semaphore, time};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, debug, error, info, warn};
@@ -36,8 +35,6 @@ impl Gateway {
     /// request, idle connections closed at once, running answers up to the drain deadline. Those that are not
     /// complete by then end with an error.
     pub async fn serve(self: Arc<Self>, listener: Listener, stop: CancellationToken) {
-        // The time-outs of pingora's own kind start a thread that wakes a hundred times a second from then on.
-        set_fast_timeout_to_tokio_threshold(Some(Duration::ZERO));
         let connections = TaskTracker::new();
         let drain = Drain {
             stop: stop.clone(),

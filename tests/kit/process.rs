@@ -66,6 +66,17 @@ impl Process {
         }
     }
 
+    /// The names of its threads.
+    pub(crate) fn threads(&self) -> Vec<String> {
+        let tasks = format!("/proc/{}/task", self.child.id().unwrap());
+        let name = |task: std::io::Result<std::fs::DirEntry>| {
+            // A thread that has just ended has none.
+            std::fs::read_to_string(task.unwrap().path().join("comm")).ok()
+        };
+        let names = std::fs::read_dir(tasks).unwrap().filter_map(name);
+        names.map(|name| name.trim().to_owned()).collect()
+    }
+
     /// Sends a signal, e.g. `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().unwrap();
