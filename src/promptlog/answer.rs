@@ -121,32 +121,35 @@ pub fn read_reply(body: &ReplyBody) -> Reply {
             return reply;
         }
     };
-    let mut is_read = false;
+    let (mut is_read, mut is_valid) = (false, true);
+    let mut take = |data: &[u8]| {
+        let json = String::from_utf8_lossy(data);
+        is_valid &= matches!(json, Cow::Borrowed(_));
+        is_read |= reply.take(&json);
+    };
     if body.is_stream {
         let mut reader = SseReader::default();
-        let mut chunk = |data: &[u8]| is_read |= reply.take(data);
         for piece in &*pieces {
-            reader.push(piece, &mut chunk);
+            reader.push(piece, &mut take);
         }
-        reader.finish(&mut chunk);
+        reader.finish(&mut take);
     } else {
-        is_read = reply.take(&joined(&pieces));
+        take(&joined(&pieces));
     }
-    let text = joined(&pieces);
-    let why = match String::from_utf8_lossy(&text) {
-        text if text.is_empty() => None,
-        _ if is_cut => Some(format!("it is longer than {} MiB", LARGEST_REPLY >> 20)),
-        _ if !is_read && body.is_stream => {
-            Some("it is a stream of something else than chat chunks".to_owned())
-        }
-        _ if !is_read => Some("it is no JSON with choices".to_owned()),
-        Cow::Owned(_) => Some("it is no valid UTF-8".to_owned()),
-        Cow::Borrowed(_) => None,
+    reply.unread = if pieces.iter().all(Bytes::is_empty) {
+        None
+    } else if is_cut {
+        Some(format!("it is longer than {} MiB", LARGEST_REPLY >> 20))
+    } else if !is_read && body.is_stream {
+        Some("it is a stream of something else than chat chunks".to_owned())
+    } else if !is_read {
+        Some("it is no JSON with choices".to_owned())
+    } else {
+        (!is_valid).then(|| "it is no valid UTF-8".to_owned())
     };
-    if why.is_some() && !is_read {
-        reply.answer.content = String::from_utf8_lossy(&text).into_owned();
+    if reply.unread.is_some() && !is_read {
+        reply.answer.content = String::from_utf8_lossy(&joined(&pieces)).into_owned();
     }
-    reply.unread = why;
     reply
 }
 
@@ -159,8 +162,8 @@ fn joined(pieces: &[Bytes]) -> Cow<'_, [u8]> {
 
 impl Reply {
     /// Takes a chunk of a stream or a whole answer and says whether it was one; what is neither is passed over.
-    fn take(&mut self, json: &[u8]) -> bool {
-        let Ok(chunk) = serde_json::from_str::<Chunk>(&String::from_utf8_lossy(json)) else {
+    fn take(&mut self, json: &str) -> bool {
+        let Ok(chunk) = serde_json::from_str::<Chunk>(json) else {
             return false;
         };
         if let Some(usage) = chunk.usage {

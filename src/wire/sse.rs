@@ -2,6 +2,8 @@
 //!
 //! Streams are relayed to somebody else: what cannot be read is no error, and [`SseSplitter`] gives every byte back.
 
+use memchr::memchr2;
+
 /// Longest event that is looked at, in bytes; longer ones are skipped. A chunk of an answer has a few hundred.
 const MAX_EVENT: usize = 1 << 20;
 
@@ -29,7 +31,7 @@ impl SseReader {
             self.after_return = false;
             rest = rest.strip_prefix(b"\n").unwrap_or(rest);
         }
-        while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+        while let Some(end) = memchr2(b'\n', b'\r', rest) {
             let (line, tail) = rest.split_at(end);
             self.add(line);
             self.end_line(&mut on_data);

@@ -20,7 +20,7 @@ pub(super) fn indexed(text: &str, out: &mut String) {
             if !out.is_empty() {
                 out.push(' ');
             }
-            out.extend(lower(part));
+            push_lower(part, out);
         }
         if let (Kind::Unspaced, Some(last)) = (kind, word.chars().next_back()) {
             out.push(' ');
@@ -72,6 +72,16 @@ enum Kind {
 /// In lower case, each letter for itself: what follows it must not matter. Of a long word, the beginning.
 fn lower(part: &str) -> impl Iterator<Item = char> {
     part.chars().take(LONGEST).flat_map(char::to_lowercase)
+}
+
+fn push_lower(part: &str, out: &mut String) {
+    if part.is_ascii() {
+        let start = out.len();
+        out.push_str(&part[..part.len().min(LONGEST)]);
+        out[start..].make_ascii_lowercase();
+    } else {
+        out.extend(lower(part));
+    }
 }
 
 /// Calls `each` with every word.
