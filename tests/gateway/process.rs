@@ -116,7 +116,10 @@ async fn without_an_engine_only_upstreams_are_there() {
     assert_eq!(names, ["m"]);
     // It starts with the first time-out of pingora's own kind, and wakes a hundred times a second.
     let threads = gateway.threads();
-    assert!(!threads.iter().any(|name| name == "Timer thread"), "{threads:?}");
+    assert!(
+        !threads.iter().any(|name| name == "Timer thread"),
+        "{threads:?}"
+    );
     assert!(threads.iter().any(|name| name == "gateway"), "{threads:?}");
 }
 
