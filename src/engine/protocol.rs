@@ -26,6 +26,9 @@ const MAX_MESSAGE: usize = 64 << 20;
 /// Bytes of the length before each message.
 const HEADER: usize = size_of::<u32>();
 
+/// Least room for a read, in bytes: that of many tokens.
+const READ: usize = 1024;
+
 /// Number of a job within this process.
 pub(super) type JobId = u64;
 
@@ -289,7 +292,8 @@ impl WorkerSocket {
             if let Some(message) = take_frame(&mut self.received)? {
                 return Ok(Some(message));
             }
-            self.received.reserve(1);
+            // The rest of the buffer may be too small for a frame, which would cost a second call.
+            self.received.reserve(READ);
             if self.stream.read_buf(&mut self.received).await? == 0 {
                 return Ok(None);
             }
