@@ -177,9 +177,10 @@ pub fn running_prompt_log(log: &PromptLog) -> Finding {
     prompt_log::of_writer(log.place(), &log.status().health)
 }
 
-/// Whether this configuration's addresses can be listened on. A running gateway is in its own way.
+/// Whether this configuration's addresses can be listened on; that a running gateway has them is as it should be.
 pub async fn listeners(config: &Config) -> Vec<Finding> {
-    network::listeners(config).await
+    let running = running::ask(&config.listen.admin, "/api/state").await;
+    network::listeners(config, &running).await
 }
 
 /// Whether this configuration's upstreams can be reached.

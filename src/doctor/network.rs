@@ -8,16 +8,16 @@ use tokio::{
 };
 use url::Url;
 
-use super::Finding;
+use super::{Finding, running::Running};
 use crate::config::{Address, Config};
 
 /// How long an upstream may take to answer the phone.
 const REACH: Duration = Duration::from_secs(2);
 
-pub(super) async fn listeners(config: &Config) -> Vec<Finding> {
+pub(super) async fn listeners(config: &Config, running: &Running) -> Vec<Finding> {
     vec![
-        listener("api", &config.listen.api).await,
-        listener("admin", &config.listen.admin).await,
+        listener("api", &config.listen.api, running).await,
+        listener("admin", &config.listen.admin, running).await,
     ]
 }
 
@@ -43,22 +43,26 @@ pub fn webui_url(api: &Address) -> String {
     }
 }
 
-async fn listener(name: &str, address: &Address) -> Finding {
+async fn listener(name: &str, address: &Address, running: &Running) -> Finding {
     let taken = match address {
         Address::Tcp(tcp) => TcpListener::bind(tcp).await.map(drop),
         Address::Unix(path) => socket(path).await,
     };
     match taken {
         Ok(()) => Finding::ok("ports", format!("{name}: {address} is free")),
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse => Finding::warn(
-            "ports",
-            format!("{name}: {address} is in use, by a running rkgate or by another program"),
-            "ss -lntxp shows which; where it is not rkgate, choose another listen address",
-        ),
-        Err(error) => Finding::fail(
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => Finding::fail(
             "ports",
             format!("{name}: cannot listen on {address}: {error}"),
             "choose another address in [listen]",
+        ),
+        Err(_) if *running != Running::No => Finding::ok(
+            "ports",
+            format!("{name}: the gateway that runs has {address}"),
+        ),
+        Err(_) => Finding::warn(
+            "ports",
+            format!("{name}: {address} is in use, and no gateway answers on the admin address"),
+            "ss -lntxp shows by whom; end that program, or choose another listen address",
         ),
     }
 }

@@ -179,7 +179,7 @@ impl Reply {
         self.finish = choice.finish_reason.or(self.finish.take());
         let message = choice.delta.or(choice.message).unwrap_or_default();
         let text = message.content.or(choice.text).unwrap_or_default();
-        self.answer.content.push_str(&text);
+        self.answer.content.push_str(&text.0);
         let reasoning = [
             message.reasoning_content,
             message.reasoning,
@@ -188,10 +188,9 @@ impl Reply {
         let reasoning = reasoning
             .into_iter()
             .flatten()
-            .find(|text| !text.is_empty());
-        self.answer
-            .reasoning
-            .push_str(&reasoning.unwrap_or_default());
+            .find(|text| !text.0.is_empty());
+        let reasoning = reasoning.unwrap_or_default();
+        self.answer.reasoning.push_str(&reasoning.0);
         for call in message.tool_calls.unwrap_or_default() {
             self.call(call);
         }
@@ -220,30 +219,42 @@ impl Reply {
 }
 
 #[derive(Deserialize)]
-struct Chunk {
-    choices: Option<Vec<Choice>>,
+struct Chunk<'a> {
+    #[serde(borrow)]
+    choices: Option<Vec<Choice<'a>>>,
     usage: Option<Tokens>,
 }
 
 #[derive(Deserialize)]
-struct Choice {
+struct Choice<'a> {
     #[serde(default)]
     index: usize,
-    delta: Option<Message>,
-    message: Option<Message>,
+    #[serde(borrow)]
+    delta: Option<Message<'a>>,
+    #[serde(borrow)]
+    message: Option<Message<'a>>,
     /// Of `/v1/completions`.
-    text: Option<String>,
+    #[serde(borrow)]
+    text: Option<Text<'a>>,
     finish_reason: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
-struct Message {
-    content: Option<String>,
-    reasoning_content: Option<String>,
-    reasoning: Option<String>,
-    thinking: Option<String>,
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow)]
+    thinking: Option<Text<'a>>,
     tool_calls: Option<Vec<Call>>,
 }
+
+/// A string that is borrowed where it has no escapes: a `Cow` in an `Option` never is.
+#[derive(Default, Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct Call {

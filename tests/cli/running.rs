@@ -87,6 +87,16 @@ fn a_gateway_with_keys_is_asked_with_one() {
 }
 
 #[test]
+fn the_ports_of_a_running_gateway_are_as_they_should_be() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path(), &[], &[]);
+    let (report, _) = asking(dir.path(), &server, &["doctor"], "");
+    let address = server.admin.trim_start_matches("http://");
+    let told = format!("admin: the gateway that runs has {address}");
+    assert!(report.contains(&told), "{report}");
+}
+
+#[test]
 fn doctor_tells_whether_open_webuis_headers_arrive() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path(), &[], &[]);
