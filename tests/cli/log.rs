@@ -291,7 +291,7 @@ fn a_huge_name_is_told_and_kept_in_brief() {
     let mut line = String::new();
     while !line.contains("xxx...") {
         line.clear();
-        events.read_line(&mut line).unwrap();
+        assert!(events.read_line(&mut line).unwrap() > 0, "no event came");
     }
     assert!(line.len() < 8192, "{line}");
 }
@@ -414,7 +414,10 @@ fn repeat(stream: TcpStream) -> io::Result<()> {
     let (mut line, mut length) = (String::new(), 0);
     while line != "\r\n" {
         line.clear();
-        reader.read_line(&mut line)?;
+        if reader.read_line(&mut line)? == 0 {
+            // The gateway was killed before it had sent everything.
+            return Ok(());
+        }
         let lower = line.to_ascii_lowercase();
         if let Some(value) = lower.strip_prefix("content-length:") {
             length = value.trim().parse().unwrap();

@@ -23,7 +23,7 @@ fn collector(calls: usize) -> (String, Receiver<(String, Value)>) {
             let (mut head, mut length) = (String::new(), 0);
             while !head.ends_with("\r\n\r\n") {
                 let begin = head.len();
-                stream.read_line(&mut head).unwrap();
+                assert!(stream.read_line(&mut head).unwrap() > 0, "{head:?}");
                 let line = head[begin..].to_ascii_lowercase();
                 if let Some(number) = line.strip_prefix("content-length:") {
                     length = number.trim().parse().unwrap();
