@@ -40,7 +40,7 @@ pub(crate) fn run() {
         "\nThe prompt log by `content`; {ROUNDS} alternating rounds, medians; the writer's time is in it, and what is more is taken round by round (to reach: +5 %)."
     );
     cpu("engine, about 100 tokens", &gateways, MODEL, (1, 40));
-    cpu("relayed stream of 60 tokens", &gateways, "stub", (16, 48));
+    cpu("relayed stream of 60 tokens", &gateways, "stub", (16, 24));
     at_rate(&gateways);
 }
 
