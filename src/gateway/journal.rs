@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use chrono::Utc;
 use http::HeaderMap;
 use pingora_http::ResponseHeader;
@@ -266,7 +266,7 @@ impl Journal {
                 ..record
             },
             reply: reply.map(|reply| ReplyBody {
-                pieces: vec![Bytes::from(reply.body)],
+                body: reply.body.freeze(),
                 is_stream: reply.is_stream,
                 coding: reply.coding,
                 is_cut: reply.is_cut,

@@ -21,8 +21,8 @@ pub const LARGEST_REPLY: usize = 8 << 20;
 /// An upstream's answer as it came.
 #[derive(Debug, Clone, Default)]
 pub struct ReplyBody {
-    /// The body, however it was cut.
-    pub pieces: Vec<Bytes>,
+    /// The body, as it was packed.
+    pub body: Bytes,
     /// Whether it is a stream of events; one JSON object otherwise.
     pub is_stream: bool,
     /// How it is packed.
@@ -57,10 +57,6 @@ pub struct Reply {
 }
 
 impl ReplyBody {
-    pub(super) fn len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
-    }
-
     /// Reads the answer into a record; what is known better already stays.
     pub(super) fn read_into(self, record: &mut Record) {
         let reply = read_reply(&self);
@@ -76,18 +72,16 @@ impl ReplyBody {
         }
     }
 
-    /// The body as it was packed.
     fn unpacked(&self) -> Result<Unpacked<'_>, String> {
         let most = LARGEST_REPLY as u64;
         match &self.coding {
             Coding::Identity => Ok(Unpacked {
-                pieces: Cow::Borrowed(&self.pieces),
+                body: Cow::Borrowed(&self.body),
                 is_cut: self.is_cut,
             }),
             Coding::Gzip => {
-                let packed = self.pieces.concat();
                 let mut text = Vec::new();
-                let mut decoder = MultiGzDecoder::new(&*packed).take(most);
+                let mut decoder = MultiGzDecoder::new(&*self.body).take(most);
                 match decoder.read_to_end(&mut text) {
                     // As much as there is of an answer that was left or is too long.
                     Err(error)
@@ -97,7 +91,7 @@ impl ReplyBody {
                 }
                 Ok(Unpacked {
                     is_cut: self.is_cut || text.len() as u64 == most,
-                    pieces: Cow::Owned(vec![text.into()]),
+                    body: Cow::Owned(text),
                 })
             }
             Coding::Other(name) => Err(format!("it is packed as {name}")),
@@ -106,15 +100,15 @@ impl ReplyBody {
 }
 
 struct Unpacked<'b> {
-    pieces: Cow<'b, [Bytes]>,
+    body: Cow<'b, [u8]>,
     is_cut: bool,
 }
 
 /// Reads an answer in OpenAI's format: as much of it as can be read.
 #[must_use]
-pub fn read_reply(body: &ReplyBody) -> Reply {
+pub fn read_reply(answer: &ReplyBody) -> Reply {
     let mut reply = Reply::default();
-    let Unpacked { pieces, is_cut } = match body.unpacked() {
+    let Unpacked { body, is_cut } = match answer.unpacked() {
         Ok(unpacked) => unpacked,
         Err(why) => {
             reply.unread = Some(why);
@@ -127,20 +121,18 @@ pub fn read_reply(body: &ReplyBody) -> Reply {
         is_valid &= matches!(json, Cow::Borrowed(_));
         is_read |= reply.take(&json);
     };
-    if body.is_stream {
+    if answer.is_stream {
         let mut reader = SseReader::default();
-        for piece in &*pieces {
-            reader.push(piece, &mut take);
-        }
+        reader.push(&body, &mut take);
         reader.finish(&mut take);
     } else {
-        take(&joined(&pieces));
+        take(&body);
     }
-    reply.unread = if pieces.iter().all(Bytes::is_empty) {
+    reply.unread = if body.is_empty() {
         None
     } else if is_cut {
         Some(format!("it is longer than {} MiB", LARGEST_REPLY >> 20))
-    } else if !is_read && body.is_stream {
+    } else if !is_read && answer.is_stream {
         Some("it is a stream of something else than chat chunks".to_owned())
     } else if !is_read {
         Some("it is no JSON with choices".to_owned())
@@ -148,16 +140,9 @@ pub fn read_reply(body: &ReplyBody) -> Reply {
         (!is_valid).then(|| "it is no valid UTF-8".to_owned())
     };
     if reply.unread.is_some() && !is_read {
-        reply.answer.content = String::from_utf8_lossy(&joined(&pieces)).into_owned();
+        reply.answer.content = String::from_utf8_lossy(&body).into_owned();
     }
     reply
-}
-
-fn joined(pieces: &[Bytes]) -> Cow<'_, [u8]> {
-    match pieces {
-        [whole] => Cow::Borrowed(whole),
-        pieces => Cow::Owned(pieces.concat()),
-    }
 }
 
 impl Reply {
@@ -311,17 +296,16 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str, is_stream: bool, cut: usize) -> Reply {
-        let pieces = text.as_bytes().chunks(cut).map(Bytes::copy_from_slice);
+    fn read(text: &str, is_stream: bool) -> Reply {
         read_reply(&ReplyBody {
-            pieces: pieces.collect(),
+            body: Bytes::copy_from_slice(text.as_bytes()),
             is_stream,
             ..ReplyBody::default()
         })
     }
 
     #[test]
-    fn a_stream_is_read_however_it_is_cut() {
+    fn a_stream_is_read_event_by_event() {
         let text = concat!(
             ": heartbeat\n\n",
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,\"reasoning\":\"Hm\",\"reasoning_content\":\"Hm\"}}]}\n\n",
@@ -332,7 +316,7 @@ mod tests {
             "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":4,\"prompt_tokens_details\":{\"cached_tokens\":5}}}\n\n",
             "data: [DONE]\n\n",
         );
-        let whole = read(text, true, text.len());
+        let whole = read(text, true);
         assert_eq!(whole.answer.content, "Grüße");
         assert_eq!(whole.answer.reasoning, "Hm");
         let call = whole.answer.tool_calls.first().unwrap();
@@ -343,15 +327,12 @@ mod tests {
         assert_eq!(whole.finish.as_deref(), Some("tool_calls"));
         let usage = whole.usage.unwrap();
         assert_eq!((usage.prompt, usage.cached, usage.completion), (9, 5, 4));
-        for cut in [1, 2, 3, 7, 64] {
-            assert_eq!(read(text, true, cut), whole, "cut into {cut}");
-        }
     }
 
     #[test]
     fn a_whole_answer_is_read_and_anything_else_passed_over() {
         let text = r#"{"choices":[{"message":{"content":"Hi","tool_calls":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
-        let reply = read(text, false, 5);
+        let reply = read(text, false);
         assert_eq!(reply.answer.content, "Hi");
         assert_eq!(reply.finish.as_deref(), Some("stop"));
         for (text, is_stream) in [
@@ -359,18 +340,18 @@ mod tests {
             (r#"{"error":{"message":"no"}}"#, false),
             ("data: {]\n\n", true),
         ] {
-            let reply = read(text, is_stream, 3);
+            let reply = read(text, is_stream);
             assert_eq!(reply.answer.content, text, "kept as it is");
             assert!(reply.unread.is_some(), "{text}");
         }
-        assert_eq!(read("", false, 3), Reply::default());
+        assert_eq!(read("", false), Reply::default());
     }
 
     #[test]
     fn what_cannot_be_read_says_why() {
         let json = |text: &str| format!(r#"{{"choices":[{{"message":{{"content":"{text}"}}}}]}}"#);
         let body = |bytes: &[u8], coding| ReplyBody {
-            pieces: vec![Bytes::copy_from_slice(bytes)],
+            body: Bytes::copy_from_slice(bytes),
             coding,
             ..ReplyBody::default()
         };
@@ -405,7 +386,7 @@ mod tests {
     #[test]
     fn a_failures_own_answer_is_not_told_twice() {
         let body = || ReplyBody {
-            pieces: vec![Bytes::from_static(b"{\"error\":{\"message\":\"no\"}}")],
+            body: Bytes::from_static(b"{\"error\":{\"message\":\"no\"}}"),
             ..ReplyBody::default()
         };
         for (error, expected) in [(Some("no".to_owned()), false), (None, true)] {

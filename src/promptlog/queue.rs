@@ -181,7 +181,7 @@ impl Entry {
     fn weight(&self) -> usize {
         let content = self.record.content.as_ref();
         let reply = self.reply.as_ref();
-        content.map_or(0, weight::of) + reply.map_or(0, ReplyBody::len)
+        content.map_or(0, weight::of) + reply.map_or(0, |reply| reply.body.len())
     }
 
     /// Leaves metadata only.

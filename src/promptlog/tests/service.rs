@@ -82,12 +82,9 @@ fn an_upstreams_answer_is_read_off_the_way() {
         record.usage = None;
         running.send(Entry {
             reply: Some(ReplyBody {
-                pieces: vec![
-                    Bytes::from_static(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good m"),
-                    Bytes::from_static(
-                        b"orning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
-                    ),
-                ],
+                body: Bytes::from_static(
+                    b"data: {\"choices\":[{\"delta\":{\"content\":\"Good morning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+                ),
                 is_stream: true,
                 ..ReplyBody::default()
             }),
