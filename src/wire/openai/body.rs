@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use serde_json::Map;
+use simdutf8::basic::from_utf8;
 
 use super::{
     completion::{CompletionRequest, decode_completion},
@@ -79,7 +80,7 @@ impl ChatBody {
     /// The members of the body and the elements of `messages`, as far as their places are known.
     pub(super) fn parts(&self) -> Option<(Vec<Member<'_>>, Vec<&str>)> {
         let places = self.places.as_ref()?;
-        let text = std::str::from_utf8(&self.bytes).ok()?;
+        let text = from_utf8(&self.bytes).ok()?;
         let member = |(key, value): &(Range<usize>, Range<usize>)| {
             let key = text.get(key.clone())?;
             let Name(name) = serde_json::from_str(key).ok()?;
@@ -97,7 +98,7 @@ impl ChatBody {
 
 /// Reads a body of the usual shape in one pass.
 fn read(bytes: &[u8]) -> Option<(Fields, Vec<RawMessage>, Places)> {
-    let mut reader = Reader::new(std::str::from_utf8(bytes).ok()?);
+    let mut reader = Reader::new(from_utf8(bytes).ok()?);
     let mut fields = Map::new();
     let mut messages = None;
     let mut places = Places {

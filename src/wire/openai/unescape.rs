@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use simdutf8::basic::from_utf8;
+
 use super::special::{BLOCK, WINDOW, Window, from_place};
 
 /// What becomes of a string as it is gone through. `None` ends it: it is no valid string.
@@ -74,8 +76,8 @@ impl Unescaper {
     pub(super) fn read(&mut self, text: &[u8]) -> Option<(String, usize)> {
         self.length = 0;
         let end = walk(text, self)?;
-        let read = self.buffer.get(..self.length)?.to_vec();
-        Some((String::from_utf8(read).ok()?, end))
+        let read = from_utf8(self.buffer.get(..self.length)?).ok()?;
+        Some((read.to_owned(), end))
     }
 }
 
