@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use bytes::BytesMut;
 use chrono::Utc;
 use http::HeaderMap;
 use pingora_http::ResponseHeader;
@@ -14,9 +13,7 @@ use crate::{
     engine::Miss,
     excerpt,
     policy::{Redaction, Stage, Step, StepOutcome},
-    promptlog::{
-        Coding, Content, Entry, Kept, LARGEST_REPLY, PromptLog, Record, ReplyBody, Timings,
-    },
+    promptlog::{Coding, Content, Entry, Kept, PromptLog, Record, ReplyBody, Timings},
 };
 
 /// `off` asks for the content not to be kept.
@@ -34,17 +31,9 @@ pub(super) struct Journal {
     content: Option<Content>,
     /// What the client asked about thinking, where the request no longer says so.
     thinking: Option<Option<bool>>,
-    reply: Option<Reply>,
+    /// An upstream's answer as the client gets it.
+    reply: Option<ReplyBody>,
     redaction: Arc<Redaction>,
-}
-
-/// An upstream's answer as the client gets it.
-#[derive(Debug, Default)]
-struct Reply {
-    body: BytesMut,
-    is_stream: bool,
-    coding: Coding,
-    is_cut: bool,
 }
 
 /// How a request ended.
@@ -192,32 +181,26 @@ impl Journal {
 
     /// From here on, the answer is what the client is sent.
     pub(super) fn listen(&mut self) {
-        self.reply = self.content.is_some().then(Reply::default);
+        self.reply = self.content.is_some().then(ReplyBody::default);
     }
 
     /// Notes the header of an answer that is listened to.
     pub(super) fn header(&mut self, header: &ResponseHeader, is_stream: bool) {
         if let Some(reply) = &mut self.reply {
             let encoding = header.headers.get(http::header::CONTENT_ENCODING);
-            reply.is_stream = is_stream;
-            reply.coding = match encoding.map(|encoding| encoding.to_str().unwrap_or("?")) {
+            let coding = match encoding.map(|encoding| encoding.to_str().unwrap_or("?")) {
                 None | Some("identity") => Coding::Identity,
                 Some(name) if name.eq_ignore_ascii_case("gzip") => Coding::Gzip,
                 Some(name) => Coding::Other(excerpt::name(name).into_owned()),
             };
+            *reply = ReplyBody::new(is_stream, coding);
         }
     }
 
     /// Notes a piece of the body of an answer that is listened to.
     pub(super) fn body(&mut self, piece: &[u8]) {
-        if let Some(reply) = &mut self.reply
-            && !matches!(reply.coding, Coding::Other(_))
-        {
-            let room = LARGEST_REPLY.saturating_sub(reply.body.len());
-            reply.is_cut |= piece.len() > room;
-            reply
-                .body
-                .extend_from_slice(piece.get(..room).unwrap_or(piece));
+        if let Some(reply) = &mut self.reply {
+            reply.push(piece);
         }
     }
 
@@ -265,12 +248,7 @@ impl Journal {
                 content,
                 ..record
             },
-            reply: reply.map(|reply| ReplyBody {
-                body: reply.body.freeze(),
-                is_stream: reply.is_stream,
-                coding: reply.coding,
-                is_cut: reply.is_cut,
-            }),
+            reply,
             thinking,
             opt_out,
             redaction,

@@ -4,7 +4,6 @@
 //! database, writes what has come in one transaction per flush interval, and keeps the log within its limits. Readers
 //! open the same file on their own, in this process or another.
 
-mod answer;
 pub mod export;
 mod filter;
 pub mod json;
@@ -15,6 +14,7 @@ mod recall;
 mod record;
 mod redact;
 pub mod replay;
+mod reply;
 mod series;
 mod stats;
 mod status;
@@ -23,11 +23,11 @@ pub mod transcript;
 mod weight;
 mod writer;
 
-pub use answer::{Coding, LARGEST_REPLY, Reply, ReplyBody, read_reply};
 pub use filter::{Filter, NoTime, When};
 pub use queue::{Entry, PromptLog, Settings};
 pub use reader::{Page, Reader};
 pub use record::{Content, Kept, NOBODY, Record, Summary, Timings};
+pub use reply::{Coding, ReplyBody};
 pub use series::{Bucket, Series};
 pub use stats::{Group, Quantiles, Sums};
 pub use status::{FailureKind, Health, Status};

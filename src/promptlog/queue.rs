@@ -56,7 +56,7 @@ pub struct Settings {
 pub struct Entry {
     /// What is known of it.
     pub record: Record,
-    /// An upstream's answer as it came, where the record has none; the writer reads it.
+    /// An upstream's answer, where the record has none.
     pub reply: Option<ReplyBody>,
     /// What the client asked about thinking, where the request as it came no longer says so.
     pub thinking: Option<Option<bool>>,
@@ -181,7 +181,7 @@ impl Entry {
     fn weight(&self) -> usize {
         let content = self.record.content.as_ref();
         let reply = self.reply.as_ref();
-        content.map_or(0, weight::of) + reply.map_or(0, |reply| reply.body.len())
+        content.map_or(0, weight::of) + reply.map_or(0, ReplyBody::weight)
     }
 
     /// Leaves metadata only.

@@ -2,6 +2,8 @@
 //!
 //! Streams are relayed to somebody else: what cannot be read is no error, and [`SseSplitter`] gives every byte back.
 
+use std::mem;
+
 use memchr::memchr2;
 
 /// Longest event that is looked at, in bytes; longer ones are skipped. A chunk of an answer has a few hundred.
@@ -33,8 +35,7 @@ impl SseReader {
         }
         while let Some(end) = memchr2(b'\n', b'\r', rest) {
             let (line, tail) = rest.split_at(end);
-            self.add(line);
-            self.end_line(&mut on_data);
+            self.complete(line, &mut on_data);
             rest = match tail {
                 [b'\r', b'\n', tail @ ..] => tail,
                 [b'\r'] => {
@@ -48,25 +49,48 @@ impl SseReader {
         self.add(rest);
     }
 
+    /// Whether the next byte begins an event, whatever came before.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        let is_empty = self.line.is_empty() && self.data.is_empty();
+        is_empty && !self.skipping && !self.after_return
+    }
+
     /// Ends the stream: calls `on_data` with an event that lacks only its blank line.
     pub fn finish(mut self, mut on_data: impl FnMut(&[u8])) {
-        self.end_line(&mut on_data);
-        self.end_line(&mut on_data);
+        self.complete(&[], &mut on_data);
+        self.complete(&[], &mut on_data);
+    }
+
+    /// Takes the rest of a line; one that came whole is not copied.
+    fn complete(&mut self, part: &[u8], on_data: &mut impl FnMut(&[u8])) {
+        if self.line.is_empty() && self.has_room(part) {
+            self.end_line(part, on_data);
+        } else {
+            self.add(part);
+            let mut line = mem::take(&mut self.line);
+            self.end_line(&line, on_data);
+            line.clear();
+            self.line = line;
+        }
+    }
+
+    fn has_room(&self, part: &[u8]) -> bool {
+        self.line.len() + self.data.len() + part.len() <= MAX_EVENT
     }
 
     fn add(&mut self, part: &[u8]) {
-        if self.line.len() + self.data.len() + part.len() > MAX_EVENT {
+        if self.has_room(part) {
+            self.line.extend_from_slice(part);
+        } else {
             self.skipping = true;
             // Whether the line is blank must be known; what is in it not.
             self.line.clear();
             self.line.push(b':');
-        } else {
-            self.line.extend_from_slice(part);
         }
     }
 
-    fn end_line(&mut self, on_data: &mut impl FnMut(&[u8])) {
-        let line = self.line.as_slice();
+    fn end_line(&mut self, line: &[u8], on_data: &mut impl FnMut(&[u8])) {
         let line = if self.begun {
             line
         } else {
@@ -90,7 +114,6 @@ impl SseReader {
                 self.data.push(b'\n');
             }
         }
-        self.line.clear();
     }
 }
 
@@ -114,12 +137,12 @@ impl SseSplitter {
     pub fn push(&mut self, piece: &[u8], mut on_event: impl FnMut(&[u8], Option<&[u8]>)) {
         for byte in piece.iter().copied() {
             self.event.push(byte);
-            let second_half = std::mem::take(&mut self.after_return) && byte == b'\n';
+            let second_half = mem::take(&mut self.after_return) && byte == b'\n';
             match byte {
                 _ if second_half => {}
                 b'\n' | b'\r' => {
                     self.after_return = byte == b'\r';
-                    if std::mem::take(&mut self.line) == 0 {
+                    if mem::take(&mut self.line) == 0 {
                         self.release(&mut on_event);
                         self.skipping = false;
                     }

@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-
 use super::{LIMITS, Log, NOW, chat};
 use crate::{
     config::Content,
-    promptlog::{Entry, Filter, Health, Kept, PromptLog, Record, ReplyBody, Settings},
+    promptlog::{Coding, Entry, Filter, Health, Kept, PromptLog, Record, ReplyBody, Settings},
 };
 
 fn start(log: &Log, content: Content) -> PromptLog {
@@ -80,14 +78,11 @@ fn an_upstreams_answer_is_read_off_the_way() {
         let mut record = chat(NOW, "hello", "");
         record.finish = None;
         record.usage = None;
+        let mut reply = ReplyBody::new(true, Coding::Identity);
+        reply.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"Good \"}}]}\n\n");
+        reply.push(b"data: {\"choices\":[{\"delta\":{\"content\":\"morning\"},\"finish_reason\":\"stop\"}]}\n\n");
         running.send(Entry {
-            reply: Some(ReplyBody {
-                body: Bytes::from_static(
-                    b"data: {\"choices\":[{\"delta\":{\"content\":\"Good morning\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
-                ),
-                is_stream: true,
-                ..ReplyBody::default()
-            }),
+            reply: Some(reply),
             ..entry(record)
         });
         running.close();
