@@ -15,16 +15,15 @@ pub(super) fn indexed(text: &str, out: &mut String) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    words(&text[..end], &mut |word, kind| {
-        for part in parts(word, kind) {
-            if !out.is_empty() {
-                out.push(' ');
+    words(&text[..end], &mut |word, kind| match kind {
+        Kind::Spaced => push_lower(word, out),
+        Kind::Unspaced => {
+            for part in parts(word, kind) {
+                push_lower(part, out);
             }
-            push_lower(part, out);
-        }
-        if let (Kind::Unspaced, Some(last)) = (kind, word.chars().next_back()) {
-            out.push(' ');
-            out.push(last);
+            if let Some((last, _)) = word.char_indices().next_back() {
+                push_lower(&word[last..], out);
+            }
         }
     });
 }
@@ -74,32 +73,57 @@ fn lower(part: &str) -> impl Iterator<Item = char> {
     part.chars().take(LONGEST).flat_map(char::to_lowercase)
 }
 
-fn push_lower(part: &str, out: &mut String) {
-    if part.is_ascii() {
+fn push_lower(word: &str, out: &mut String) {
+    if !out.is_empty() {
+        out.push(' ');
+    }
+    if word.is_ascii() {
         let start = out.len();
-        out.push_str(&part[..part.len().min(LONGEST)]);
+        out.push_str(&word[..word.len().min(LONGEST)]);
         out[start..].make_ascii_lowercase();
     } else {
-        out.extend(lower(part));
+        out.extend(lower(word));
     }
 }
 
 /// Calls `each` with every word.
 fn words<'t>(text: &'t str, each: &mut impl FnMut(&'t str, Kind)) {
-    for word in text.split(|character: char| !character.is_alphanumeric()) {
-        let mut rest = word;
-        while let Some(first) = rest.chars().next() {
-            let unspaced = is_unspaced(first);
-            let end = rest.find(|character| is_unspaced(character) != unspaced);
-            let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
-            let kind = if unspaced {
-                Kind::Unspaced
-            } else {
-                Kind::Spaced
-            };
-            each(run, kind);
+    let mut rest = text;
+    // Most text is ASCII, of which a byte is a character.
+    let is_sign = |byte: u8| byte.is_ascii() && !byte.is_ascii_alphanumeric();
+    while let Some(start) = rest.bytes().position(|byte| !is_sign(byte)) {
+        rest = &rest[start..];
+        let end = rest.bytes().position(|byte| !byte.is_ascii_alphanumeric());
+        let end = end.unwrap_or(rest.len());
+        if rest.as_bytes().get(end).is_none_or(u8::is_ascii) {
+            let (word, after) = rest.split_at(end);
+            each(word, Kind::Spaced);
             rest = after;
+        } else {
+            let end = rest.find(|character: char| !character.is_alphanumeric());
+            let (word, after) = rest.split_at(end.unwrap_or(rest.len()));
+            runs(word, each);
+            let mut after = after.chars();
+            after.next();
+            rest = after.as_str();
         }
+    }
+}
+
+/// Calls `each` with every run of a word that is of one kind.
+fn runs<'t>(word: &'t str, each: &mut impl FnMut(&'t str, Kind)) {
+    let mut rest = word;
+    while let Some(first) = rest.chars().next() {
+        let unspaced = is_unspaced(first);
+        let end = rest.find(|character| is_unspaced(character) != unspaced);
+        let (run, after) = rest.split_at(end.unwrap_or(rest.len()));
+        let kind = if unspaced {
+            Kind::Unspaced
+        } else {
+            Kind::Spaced
+        };
+        each(run, kind);
+        rest = after;
     }
 }
 
@@ -195,7 +219,28 @@ mod tests {
         assert!(!finds(text, "介一"));
     }
 
+    /// Words as the standard library has them, whatever script they are in.
+    fn plainly(text: &str) -> Vec<&str> {
+        let words = text.split(|character: char| !character.is_alphanumeric());
+        words.filter(|word| !word.is_empty()).collect()
+    }
+
     proptest! {
+        #[test]
+        fn words_are_runs_of_letters_and_digits(text in "([a-zA-Z0-9]{1,3}|[ -@]|[äß€“ء½]|\\PC){0,20}") {
+            let mut found = Vec::new();
+            words(&text, &mut |word, kind| found.push((word, kind)));
+            for (word, kind) in &found {
+                prop_assert!(word.chars().all(|letter| is_unspaced(letter) == (*kind == Kind::Unspaced)));
+            }
+            let found: Vec<&str> = found.into_iter().map(|(word, _)| word).collect();
+            prop_assert_eq!(found.concat(), plainly(&text).concat());
+            let spaced = plainly(&text).iter().all(|word| !word.chars().any(is_unspaced));
+            if spaced {
+                prop_assert_eq!(found, plainly(&text));
+            }
+        }
+
         #[test]
         fn whatever_is_typed_is_a_valid_query_and_finds_itself(typed in "\\PC{0,20}") {
             if query(&typed).is_some() {
