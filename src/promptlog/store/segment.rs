@@ -6,7 +6,7 @@ use std::io;
 
 use super::{
     Limits,
-    compression::{DICTIONARY, Packer},
+    compression::{self, Packer},
     detail::Detail,
     search_text,
     texts::{Known, Texts},
@@ -19,11 +19,9 @@ const PART: u32 = 16;
 const LONGEST: i64 = 24 * 60 * 60 * 1000;
 /// Texts of a segment that are remembered; about 2 MiB.
 const MOST_TEXTS: usize = 1 << 15;
-/// Size of a dictionary, and what of it one record may take. Larger ones gain little and cost time with every record.
-const DICTIONARY_BYTES: usize = 48 << 10;
-const EXAMPLE_BYTES: usize = 8 << 10;
-/// Records that a dictionary is made of.
+/// Records that a dictionary is made of, and what of each.
 pub(super) const EXAMPLES: usize = 64;
+const EXAMPLE_BYTES: usize = 8 << 10;
 
 /// The segment that records are added to.
 #[derive(Debug)]
@@ -31,6 +29,8 @@ pub(super) struct Segment {
     pub(super) id: i64,
     known: Known,
     packer: Packer,
+    /// Records that it may still take; `None` for as many as come.
+    room: Option<usize>,
     /// Times of its records.
     pub(super) oldest: i64,
     pub(super) newest: i64,
@@ -57,11 +57,12 @@ impl Packed {
 
 impl Segment {
     /// A segment whose first record came at this time.
-    pub(super) fn new(id: i64, dictionary: &[u8], time: i64) -> io::Result<Self> {
+    pub(super) fn new(id: i64, dictionary: &Dictionary, time: i64) -> io::Result<Self> {
         Ok(Self {
             id,
             known: Known::default(),
-            packer: Packer::new(dictionary)?,
+            packer: Packer::new(&dictionary.data)?,
+            room: dictionary.is_makeshift.then_some(EXAMPLES),
             oldest: time,
             newest: time,
             bytes: 0,
@@ -77,6 +78,7 @@ impl Segment {
         self.bytes >= part(limits.max_size)
             || time.abs_diff(self.oldest) > longest.unsigned_abs()
             || self.known.len() >= MOST_TEXTS
+            || self.room == Some(0)
     }
 
     /// Takes a record apart and compresses it.
@@ -100,6 +102,7 @@ impl Segment {
         self.oldest = self.oldest.min(time);
         self.newest = self.newest.max(time);
         self.bytes = self.bytes.saturating_add(bytes as u64);
+        self.room = self.room.map(|room| room.saturating_sub(1));
     }
 }
 
@@ -113,21 +116,77 @@ fn searched(class: &str, content: &Content) -> String {
     words
 }
 
-/// What a new segment compresses from: the JSON of the last records, newest first, because the next will be like them;
-/// at first, what we know of all logs.
-pub(super) fn dictionary(latest: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
-    let mut room = DICTIONARY_BYTES;
-    let mut examples = Vec::new();
-    for mut example in latest {
-        example.truncate(room.min(EXAMPLE_BYTES));
-        room -= example.len();
-        examples.push(example);
+/// What a segment compresses from.
+#[derive(Debug)]
+pub(super) struct Dictionary {
+    pub(super) data: Vec<u8>,
+    /// There was not enough to make a better one of.
+    is_makeshift: bool,
+}
+
+impl Dictionary {
+    /// The JSON of the last records, newest first, because the next will be like them; as long as there are few, what we
+    /// know of all logs, too.
+    pub(super) fn of(latest: impl Iterator<Item = Vec<u8>>) -> Self {
+        let examples: Vec<Vec<u8>> = latest
+            .map(|mut example| {
+                example.truncate(EXAMPLE_BYTES);
+                example
+            })
+            .collect();
+        Self {
+            is_makeshift: examples.len() < EXAMPLES,
+            data: compression::dictionary(examples),
+        }
     }
-    if room > 0 {
-        let rest = DICTIONARY.len().saturating_sub(room);
-        examples.push(DICTIONARY.get(rest..).unwrap_or_default().to_vec());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::promptlog::{
+        store::compression::Unpacker,
+        tests::{LIMITS, NOW, chat},
+    };
+
+    /// Packs some records, and gives the JSON of each.
+    fn packed(
+        segment: &mut Segment,
+        dictionary: &Dictionary,
+        ids: std::ops::Range<i64>,
+    ) -> Vec<Vec<u8>> {
+        let mut unpacker = Unpacker::new(&dictionary.data).unwrap();
+        let unpacked = ids.map(|id| {
+            let question = format!("What is the {id}th word of {}?", id * 7919);
+            let record = chat(NOW + id, &question, "That is not known.");
+            let packed = segment.pack(id, &record).unwrap();
+            segment.add(record.time, packed.len());
+            let json = unpacker.unpack(&packed.detail).unwrap();
+            assert!(String::from_utf8(json.clone()).unwrap().contains(&question));
+            json
+        });
+        unpacked.collect()
     }
-    // What stands last is the cheapest to refer to.
-    examples.reverse();
-    examples.concat()
+
+    #[test]
+    fn a_young_log_soon_begins_anew_from_its_own_records() {
+        let few = Dictionary::of(std::iter::empty());
+        let mut first = Segment::new(1, &few, NOW).unwrap();
+        let count = i64::try_from(EXAMPLES).unwrap();
+        let examples = packed(&mut first, &few, 1..count);
+        assert!(!first.is_over(NOW, LIMITS));
+        let last = packed(&mut first, &few, count..count + 1);
+        assert!(first.is_over(NOW, LIMITS));
+
+        let own = Dictionary::of(examples.into_iter().chain(last).rev());
+        let mut second = Segment::new(2, &own, NOW).unwrap();
+        packed(&mut second, &own, 1..4 * count);
+        assert!(!second.is_over(NOW, LIMITS));
+        assert!(
+            second.bytes / 4 < first.bytes * 4 / 5,
+            "{} {}",
+            second.bytes,
+            first.bytes
+        );
+    }
 }

@@ -8,7 +8,7 @@ use crate::promptlog::{
     Record,
     store::{
         Limits, StoreError, row,
-        segment::{self, Packed, Segment},
+        segment::{Dictionary, Packed, Segment},
     },
 };
 
@@ -113,8 +113,8 @@ async fn begin(
     time: i64,
 ) -> Result<Segment, StoreError> {
     let latest = read::latest(statements, &mut open.unpackers).await?;
-    let dictionary = segment::dictionary(latest.into_iter());
-    let id = segments::insert(statements, &dictionary, time)
+    let dictionary = Dictionary::of(latest.into_iter());
+    let id = segments::insert(statements, &dictionary.data, time)
         .await
         .map_err(StoreError::server("write to"))?;
     Segment::new(id, &dictionary, time).map_err(|error| StoreError::damaged(record, error))

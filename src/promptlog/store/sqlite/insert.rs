@@ -7,7 +7,7 @@ use crate::promptlog::{
     Record,
     store::{
         StoreError, row,
-        segment::{self, Packed, Segment},
+        segment::{Dictionary, Packed, Segment},
     },
 };
 
@@ -30,8 +30,8 @@ impl Store {
                     segments::update(&transaction, &segment).map_err(failed())?;
                 }
                 let latest = read::latest(&transaction, &mut self.unpackers)?;
-                let dictionary = segment::dictionary(latest);
-                let number = segments::insert(&transaction, id, record.time, &dictionary)
+                let dictionary = Dictionary::of(latest);
+                let number = segments::insert(&transaction, id, record.time, &dictionary.data)
                     .map_err(failed())?;
                 let segment = Segment::new(number, &dictionary, record.time)
                     .map_err(|error| StoreError::damaged(id, error))?;
