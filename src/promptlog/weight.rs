@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::Content;
 use crate::{
-    chat::{self, Message, Part, Request, ToolCall},
+    chat::{self, Message, Part, Request, ToolCall, answer::Answer},
     policy::{Change, Step, StepOutcome},
 };
 
@@ -24,14 +24,17 @@ pub(super) fn of(content: &Content) -> usize {
     let headers: usize = headers
         .map(|(name, value)| size_of::<(String, String)>() + text(name) + text(value))
         .sum();
-    let answer = &content.answer;
     headers
         + request(&content.before)
         + content.after.as_deref().map_or(0, request)
         + content.trace.steps.iter().map(step).sum::<usize>()
-        + text(&answer.content)
-        + text(&answer.reasoning)
-        + answer.tool_calls.iter().map(call).sum::<usize>()
+        + answer(&content.answer)
+}
+
+/// Bytes of memory that an answer takes, roughly.
+pub(super) fn answer(answer: &Answer) -> usize {
+    let calls = answer.tool_calls.iter().map(call).sum::<usize>();
+    text(&answer.content) + text(&answer.reasoning) + calls
 }
 
 fn request(request: &Request) -> usize {

@@ -5,7 +5,10 @@ use std::{borrow::Cow, ops::Range};
 use serde::Deserialize;
 
 use super::Reply;
-use crate::chat::{ToolCall, Usage};
+use crate::{
+    chat::{ToolCall, Usage},
+    promptlog::weight,
+};
 
 /// What chunks have said so far.
 #[derive(Debug, Default)]
@@ -34,7 +37,7 @@ pub(super) enum Field {
 }
 
 impl Chunks {
-    /// Takes a chunk of a stream or a whole answer; what is neither is passed over.
+    /// Takes a chunk of a stream or a whole answer; what is neither is passed over. Gives the place of its text.
     pub(super) fn take(&mut self, data: &[u8]) -> Option<Place> {
         let json = String::from_utf8_lossy(data);
         self.is_garbled |= matches!(json, Cow::Owned(_));
@@ -60,18 +63,16 @@ impl Chunks {
         !self.is_garbled
     }
 
-    /// Bytes of what was said.
+    /// Bytes of memory that it takes, roughly.
     pub(super) fn weight(&self) -> usize {
-        let answer = &self.reply.answer;
-        let calls = answer.tool_calls.iter();
-        let calls: usize = calls.map(|call| call.arguments.len()).sum();
-        answer.content.len() + answer.reasoning.len() + calls
+        weight::answer(&self.reply.answer)
     }
 
     pub(super) fn into_reply(self) -> Reply {
         self.reply
     }
 
+    /// Takes a chunk or an answer; gives the place of its text.
     fn read(&mut self, json: &str) -> Option<Place> {
         let chunk = serde_json::from_str::<Chunk>(json).ok()?;
         let reply = &mut self.reply;
