@@ -11,6 +11,8 @@ use std::{
 pub(crate) struct Client {
     reader: BufReader<TcpStream>,
     writer: TcpStream,
+    /// Further header fields, each with its line end.
+    fields: &'static str,
 }
 
 impl Client {
@@ -23,14 +25,21 @@ impl Client {
         Self {
             reader: BufReader::new(stream.try_clone().expect("clone")),
             writer: stream,
+            fields: "",
         }
+    }
+
+    /// With these header fields in each request, each with its line end.
+    pub(crate) fn saying(self, fields: &'static str) -> Self {
+        Self { fields, ..self }
     }
 
     /// Sends a request and hands every body line to `line` with the time since sending; returns the status.
     pub(crate) fn post(&mut self, body: &[u8], mut line: impl FnMut(&str, Duration)) -> u16 {
         let head = format!(
-            "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
+            "POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n",
+            body.len(),
+            self.fields,
         );
         let mut request = head.into_bytes();
         request.extend_from_slice(body);

@@ -1,6 +1,7 @@
 //! What the prompt log adds to a request: CPU time and time to the first token, with all content kept and with none.
 
 use std::{
+    ops::Range,
     path::Path,
     sync::Mutex,
     thread,
@@ -10,18 +11,36 @@ use std::{
 use crate::{
     load::Client,
     process::{Process, median, percentile, rkgate},
+    stub::TALK,
 };
 
-/// The content modes that are compared; the last one is the reference.
-const MODES: [&str; 3] = ["full", "redacted", "off"];
-const ROUNDS: usize = 6;
+/// What is kept of a request that is logged.
+const MODES: [&str; 2] = ["full", "redacted"];
+/// What a request says that is not to be logged: its numbers are kept, as with `off`.
+const UNLOGGED: &str = "x-rkgate-log: off\r\n";
 /// Requests of the open loop per second, over so many connections for so long.
 const RATE: u32 = 200;
 const CONNECTIONS: u32 = 100;
-const LASTS: Duration = Duration::from_secs(10);
+const LASTS: Duration = Duration::from_secs(3);
 const MODEL: &str = "qwen3-0.6b";
 /// Times as fast as a board: a token each 0.8 ms, an event each.
 const SPEED: &str = "40";
+/// Requests that a gateway answers before it is measured, on each of sixteen connections: the log compresses from
+/// its own records then.
+const WARM_UP: usize = 6;
+
+/// What a gateway has to do.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    /// Each connection asks again when it was answered.
+    Closed {
+        model: &'static str,
+        connections: usize,
+        requests: usize,
+    },
+    /// [`RATE`] streams a second, whether earlier ones have been answered or not.
+    Open,
+}
 
 /// Prints CPU time per request, through the engine and through an upstream, and the time to the first token.
 pub(crate) fn run() {
@@ -31,56 +50,124 @@ pub(crate) fn run() {
         "[[upstream]]\nname = \"stub\"\nurls = [\"http://127.0.0.1:{}/v1\"]\n",
         stub.port
     );
-    let dirs = MODES.map(|mode| (mode, tempfile::tempdir().expect("temp dir")));
-    let gateways: Vec<(&str, Process)> = dirs
-        .iter()
-        .map(|(mode, dir)| (*mode, start(dir.path(), mode, &upstream)))
-        .collect();
     println!(
-        "\nThe prompt log by `content`; {ROUNDS} alternating rounds, medians; the writer's time is in it, and what is more is taken round by round (to reach: +5 %)."
+        "\nThe prompt log by `content`, beside requests to the same process that say `x-rkgate-log: off`, turn about: two processes differ by a tenth for as long as they run. Medians; the writer's time is in it; what is more is taken pair by pair (to reach: +5 %, and p99 as with `off`)."
     );
-    cpu("engine, about 100 tokens", &gateways, MODEL, (1, 40));
-    cpu("relayed stream of 60 tokens", &gateways, "stub", (16, 24));
-    at_rate(&gateways);
-}
-
-/// Streams at the rate that a log must bear: time to the first token and CPU time per request.
-fn at_rate(gateways: &[(&str, Process)]) {
-    println!(
-        "\n{RATE} streams a second through the proxy, {ROUNDS} alternating rounds of {} s, medians (to reach: +5 %, and p99 as with `off`).",
-        LASTS.as_secs()
-    );
-    let mut measured = vec![(Vec::new(), Vec::new(), Vec::new()); gateways.len()];
-    for round in 0..ROUNDS {
-        for ((_, gateway), (halves, tails, spent)) in gateways.iter().zip(&mut measured) {
-            let before = gateway.own_cpu_micros();
-            let mut firsts = open_loop(gateway.port, round);
-            spent.push((gateway.own_cpu_micros() - before) / firsts.len() as f64);
-            halves.push(percentile(&mut firsts, 50.0));
-            tails.push(percentile(&mut firsts, 99.0));
+    let closed = |model, connections, requests| Load::Closed {
+        model,
+        connections,
+        requests,
+    };
+    for (what, load, pairs) in [
+        ("The engine, about 100 tokens", closed(MODEL, 1, 10), 12),
+        (
+            "Relayed streams of 60 tokens, sixteen at once",
+            closed(TALK, 16, 6),
+            16,
+        ),
+        ("Relayed streams of 60 tokens, 200 a second", Load::Open, 20),
+    ] {
+        println!("{what}, {pairs} pairs:");
+        for mode in MODES {
+            compare(mode, load, pairs, &upstream);
         }
     }
-    let (.., off) = measured.last().expect("a reference");
-    let off = off.clone();
-    for ((mode, _), (halves, tails, spent)) in gateways.iter().zip(measured) {
-        let more = more(&spent, &off);
+}
+
+/// What some turns took.
+#[derive(Debug, Default)]
+struct Turns {
+    halves: Vec<f64>,
+    tails: Vec<f64>,
+    spent: Vec<Spent>,
+}
+
+/// Prints what a load takes that is logged in this mode, and what one that is not.
+fn compare(mode: &str, load: Load, pairs: usize, upstream: &str) {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let gateway = start(dir.path(), mode, upstream);
+    let (mut logged, mut unlogged) = (Turns::default(), Turns::default());
+    for pair in 0..pairs {
+        let mut turns = [("", &mut logged), (UNLOGGED, &mut unlogged)];
+        turns.rotate_left(pair % 2);
+        for (fields, turns) in turns {
+            let mut firsts = Vec::new();
+            turns.spent.push(Spent::per_request(&gateway, || {
+                firsts = load.run(gateway.port, fields, pair * 10_000);
+                flushed();
+                firsts.len()
+            }));
+            turns.halves.push(percentile(&mut firsts, 50.0));
+            turns.tails.push(percentile(&mut firsts, 99.0));
+        }
+    }
+    for (mode, turns) in [(mode, &logged), ("off", &unlogged)] {
         println!(
-            "  {mode:<10} first token p50 {:>6.0} us, p99 {:>6.0} us; {:>6.0} us CPU per request {more:>+6.1} %",
-            median(halves),
-            median(tails),
-            median(spent),
+            "  {mode:<10} first token p50 {:>6.0} us, p99 {:>6.0} us; {}",
+            median(turns.halves.clone()),
+            median(turns.tails.clone()),
+            told(&turns.spent, &unlogged.spent),
         );
     }
 }
 
-/// By how many percent each round took more than the reference did in the same round, in the median: a machine that
-/// others share is slower from one minute to the next.
-fn more(spent: &[f64], reference: &[f64]) -> f64 {
-    let rounds = spent.iter().zip(reference);
-    median(
-        rounds
-            .map(|(spent, off)| 100.0 * (spent - off) / off)
-            .collect(),
+/// Waits for a flush, of which there is one a second.
+fn flushed() {
+    thread::park_timeout(Duration::from_millis(1_200));
+}
+
+impl Load {
+    /// The times to the first tokens, in microseconds. Requests are numbered from `first`.
+    fn run(self, port: u16, fields: &'static str, first: usize) -> Vec<f64> {
+        match self {
+            Self::Closed {
+                model,
+                connections,
+                requests,
+            } => closed_loop(port, fields, model, connections, first..first + requests),
+            Self::Open => open_loop(port, fields, first),
+        }
+    }
+}
+
+/// CPU time of a gateway per request, in microseconds.
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    whole: f64,
+    /// Of it, the thread's that writes the log.
+    writer: f64,
+}
+
+impl Spent {
+    /// Runs some requests, and says what each took.
+    fn per_request(gateway: &Process, run: impl FnOnce() -> usize) -> Self {
+        let now = || {
+            (
+                gateway.own_cpu_micros(),
+                gateway.thread_cpu_micros("promptlog"),
+            )
+        };
+        let before = now();
+        let count = run() as f64;
+        let after = now();
+        Self {
+            whole: (after.0 - before.0) / count,
+            writer: (after.1 - before.1) / count,
+        }
+    }
+}
+
+/// What some turns took, and by how many percent each took more than its pair, in the median: a machine that others
+/// share is slower from one minute to the next.
+fn told(spent: &[Spent], reference: &[Spent]) -> String {
+    let pairs = spent.iter().zip(reference);
+    let more = pairs.map(|(spent, off)| 100.0 * (spent.whole - off.whole) / off.whole);
+    let of = |part: fn(&Spent) -> f64| median(spent.iter().map(part).collect());
+    format!(
+        "{:>6.0} us CPU per request {:>+6.1} %, the writer {:>5.0} us",
+        of(|spent| spent.whole),
+        median(more.collect()),
+        of(|spent| spent.writer),
     )
 }
 
@@ -89,50 +176,40 @@ fn start(dir: &Path, mode: &str, upstream: &str) -> Process {
         "[listen]\napi = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n\n[log]\ncontent = \"{mode}\"\n\n{upstream}\n[telemetry]\nlog_level = \"warn\"\n"
     );
     let gateway = rkgate(dir, &config, SPEED);
-    ask(&mut Client::connect(gateway.port), MODEL, 0);
+    closed_loop(gateway.port, "", MODEL, 1, 0..1);
+    closed_loop(gateway.port, "", TALK, 16, 1..1 + WARM_UP);
+    flushed();
     gateway
 }
 
-/// CPU time of the gateway's process, over some connections; each request brings text of its own.
-fn cpu(
-    what: &str,
-    gateways: &[(&str, Process)],
+/// Requests with these numbers on each of some connections, one after the other; the times to their first tokens, in
+/// microseconds.
+fn closed_loop(
+    port: u16,
+    fields: &'static str,
     model: &str,
-    (connections, requests): (usize, usize),
-) {
-    let mut spent = vec![Vec::new(); gateways.len()];
-    for round in 0..ROUNDS {
-        for ((_, gateway), spent) in gateways.iter().zip(&mut spent) {
-            let before = gateway.own_cpu_micros();
-            thread::scope(|scope| {
-                for connection in 0..connections {
-                    scope.spawn(move || {
-                        let mut client = Client::connect(gateway.port);
-                        let first = 1 + (round * connections + connection) * requests;
-                        for n in first..first + requests {
-                            ask(&mut client, model, n);
-                        }
-                    });
+    connections: usize,
+    numbers: Range<usize>,
+) -> Vec<f64> {
+    let firsts = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for connection in 0..connections {
+            let (firsts, numbers) = (&firsts, numbers.clone());
+            scope.spawn(move || {
+                let mut client = Client::connect(port).saying(fields);
+                for n in numbers {
+                    let wait = ask(&mut client, model, connection * 1_000_000 + n);
+                    firsts.lock().expect("times").push(wait.as_secs_f64() * 1e6);
                 }
             });
-            // A flush each second.
-            thread::park_timeout(Duration::from_millis(1_500));
-            let count = (connections * requests) as f64;
-            spent.push((gateway.own_cpu_micros() - before) / count);
         }
-    }
-    let off = spent.last().expect("a reference").clone();
-    for ((mode, _), spent) in gateways.iter().zip(spent) {
-        let more = more(&spent, &off);
-        println!(
-            "  {what:<28} {mode:<10} {:>8.0} us CPU per request {more:>+6.1} %",
-            median(spent)
-        );
-    }
+    });
+    firsts.into_inner().expect("times")
 }
 
-/// Requests at a fixed rate, whether earlier ones have been answered or not; the times to their first tokens.
-fn open_loop(port: u16, round: usize) -> Vec<f64> {
+/// Requests at a fixed rate, whether earlier ones have been answered or not; the times to their first tokens, in
+/// microseconds.
+fn open_loop(port: u16, fields: &'static str, first: usize) -> Vec<f64> {
     let firsts = Mutex::new(Vec::new());
     let begun = Instant::now();
     let period = Duration::from_secs(1) * CONNECTIONS / RATE;
@@ -140,20 +217,17 @@ fn open_loop(port: u16, round: usize) -> Vec<f64> {
         for connection in 0..CONNECTIONS {
             let firsts = &firsts;
             scope.spawn(move || {
-                let mut client = Client::connect(port);
+                let mut client = Client::connect(port).saying(fields);
                 let mut due = begun + period * connection / CONNECTIONS;
-                let mut n = round * 1_000_000 + connection as usize * 1_000;
+                let mut n = first + connection as usize * 1_000_000;
                 while due < begun + LASTS {
                     while let wait @ 1.. = due.saturating_duration_since(Instant::now()).as_micros()
                     {
                         thread::park_timeout(Duration::from_micros(wait as u64));
                     }
                     let late = due.elapsed();
-                    let first = late + ask(&mut client, "stub", n);
-                    firsts
-                        .lock()
-                        .expect("times")
-                        .push(first.as_secs_f64() * 1e6);
+                    let wait = late + ask(&mut client, TALK, n);
+                    firsts.lock().expect("times").push(wait.as_secs_f64() * 1e6);
                     due += period;
                     n += 1;
                 }

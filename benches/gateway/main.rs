@@ -22,6 +22,8 @@ mod process;
 mod simulator;
 mod streams;
 mod stub;
+#[path = "../words/mod.rs"]
+mod words;
 
 use std::{env, os::unix::process::CommandExt, process::Command};
 

@@ -69,6 +69,19 @@ impl Process {
         cpu_micros(self.child.id())
     }
 
+    /// CPU time used so far by this process's thread of this name, in microseconds.
+    pub(crate) fn thread_cpu_micros(&self, name: &str) -> f64 {
+        let named = |task: &std::path::PathBuf| {
+            fs::read_to_string(task.join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let tasks = tasks(self.child.id());
+        tasks
+            .iter()
+            .filter(|task| named(task))
+            .filter_map(|task| task_micros(task))
+            .sum()
+    }
+
     /// Resident memory of this process alone, in MiB.
     pub(crate) fn resident_mib(&self) -> f64 {
         status_kib(self.child.id(), "VmRSS:") / 1024.0
@@ -117,12 +130,13 @@ fn tree(pid: u32) -> Vec<u32> {
 
 /// CPU time used so far by the threads of a process that still run, in microseconds.
 pub(crate) fn cpu_micros(pid: u32) -> f64 {
-    tasks(pid)
-        .iter()
-        .filter_map(|task| fs::read_to_string(task.join("schedstat")).ok())
-        .filter_map(|line| line.split_whitespace().next()?.parse::<f64>().ok())
-        .sum::<f64>()
-        / 1000.0
+    tasks(pid).iter().filter_map(|task| task_micros(task)).sum()
+}
+
+fn task_micros(task: &Path) -> Option<f64> {
+    let spent = fs::read_to_string(task.join("schedstat")).ok()?;
+    let nanos: f64 = spent.split_whitespace().next()?.parse().ok()?;
+    Some(nanos / 1000.0)
 }
 
 /// A loopback port that was free a moment ago.

@@ -7,6 +7,10 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use crate::words::Words;
+
+/// The model whose streamed answers are made-up text; those of every other one tell when each token was sent.
+pub(crate) const TALK: &str = "talk";
 /// Tokens of a streamed answer.
 pub(crate) const TOKENS: usize = 60;
 const GAP: Duration = Duration::from_millis(5);
@@ -35,6 +39,7 @@ fn connection(stream: TcpStream) -> std::io::Result<()> {
     let mut reader = BufReader::with_capacity(128 * 1024, stream.try_clone()?);
     let mut writer = stream;
     let mut body = Vec::new();
+    let mut words = Words::new(now_micros() as u64);
     loop {
         let mut first = String::new();
         if reader.read_line(&mut first)? == 0 {
@@ -56,12 +61,15 @@ fn connection(stream: TcpStream) -> std::io::Result<()> {
         body.resize(length, 0);
         reader.read_exact(&mut body)?;
         if first.starts_with("GET") {
+            let list = ["stub", TALK].map(|id| format!(r#"{{"id":"{id}","object":"model"}}"#));
+            let list = list.join(",");
             json(
                 &mut writer,
-                r#"{"object":"list","data":[{"id":"stub","object":"model"}]}"#,
+                &format!(r#"{{"object":"list","data":[{list}]}}"#),
             )?;
         } else if body.starts_with(br#"{"stream":true"#) {
-            tokens(&mut writer)?;
+            let talks = String::from_utf8_lossy(&body).contains(&format!(r#""model":"{TALK}""#));
+            tokens(&mut writer, talks.then_some(&mut words))?;
         } else {
             json(&mut writer, &answer(length))?;
         }
@@ -84,14 +92,17 @@ fn answer(length: usize) -> String {
     )
 }
 
-fn tokens(writer: &mut TcpStream) -> std::io::Result<()> {
+fn tokens(writer: &mut TcpStream, mut words: Option<&mut Words>) -> std::io::Result<()> {
     writer.write_all(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n",
     )?;
     for _ in 0..TOKENS {
+        let token = match &mut words {
+            Some(words) => format!(" {}", words.word()),
+            None => format!("@{} word", now_micros()),
+        };
         let event = format!(
-            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"@{} word\"}}}}]}}\n\n",
-            now_micros()
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{token}\"}}}}]}}\n\n"
         );
         write!(writer, "{:x}\r\n{event}\r\n", event.len())?;
         thread::park_timeout(GAP);

@@ -12,6 +12,8 @@
 )]
 
 mod talk;
+#[path = "../words/mod.rs"]
+mod words;
 
 use std::{
     env, fs,

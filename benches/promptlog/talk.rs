@@ -9,12 +9,8 @@ use rkgate::{
 };
 use serde_json::Map;
 
-/// What the words of questions and answers are drawn from, as often as they stand in it.
-const WORDS: &str = concat!(
-    include_str!("../../docs/operations.md"),
-    include_str!("../../docs/policies.md"),
-    include_str!("../../docs/rkllm.md"),
-);
+use crate::words::Words;
+
 const SYSTEM: &str =
     "You are a helpful assistant in a workshop. Answer briefly and in plain words.";
 /// Turns of a conversation; a title follows the first one.
@@ -28,8 +24,7 @@ pub(crate) const RARE: &str = "heliotrope";
 pub(crate) struct Talk {
     set: Arc<Set>,
     facts: Facts,
-    words: Vec<&'static str>,
-    random: u64,
+    words: Words,
     time: i64,
     count: usize,
     conversation: usize,
@@ -40,15 +35,10 @@ pub(crate) struct Talk {
 impl Talk {
     /// The first request comes at `time`, in milliseconds since 1970.
     pub(crate) fn new(set: Arc<Set>, time: i64) -> Self {
-        let plain = |word: &&str| {
-            word.chars()
-                .all(|c| c.is_ascii_alphanumeric() || ",.'".contains(c))
-        };
         Self {
             set,
             facts: Facts::example(),
-            words: WORDS.split_whitespace().filter(plain).collect(),
-            random: 0x9e37_79b9_7f4a_7c15,
+            words: Words::new(0x9e37_79b9_7f4a_7c15),
             time,
             count: 0,
             conversation: 0,
@@ -134,7 +124,7 @@ impl Talk {
         });
         let decision = outcome.decision;
         let failed = self.count.is_multiple_of(500);
-        let id = self.random();
+        let id = self.words.number();
         let record = Record {
             time: self.time,
             request: format!("{id:016x}-{:08x}", self.count),
@@ -188,22 +178,9 @@ impl Talk {
     }
 
     fn sentence(&mut self, least: usize, most: usize) -> String {
-        let count = least + self.random() as usize % (most - least + 1);
-        let words: Vec<&str> = (0..count)
-            .map(|_| {
-                let word = self.random() as usize % self.words.len();
-                self.words[word]
-            })
-            .collect();
+        let count = least + self.words.number() as usize % (most - least + 1);
+        let words: Vec<&str> = (0..count).map(|_| self.words.word()).collect();
         words.join(" ")
-    }
-
-    /// Xorshift: the same every time.
-    fn random(&mut self) -> u64 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        self.random >> 1
     }
 }
 
