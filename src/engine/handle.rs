@@ -1,6 +1,10 @@
 //! [`Engine`]: what the rest of the gateway holds.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use tokio::{runtime::Handle, task::JoinSet};
 
@@ -31,8 +35,8 @@ struct Inner {
     had_problem: bool,
     /// What goes on as long as there are handles.
     _tasks: JoinSet<()>,
-    /// The simulator's own models, if there were no others; removed with the engine.
-    shipped: Option<ShippedModels>,
+    /// The simulator's own models, if there were no others; removed when the engine ends.
+    shipped: Mutex<Option<ShippedModels>>,
 }
 
 /// Why the engine cannot start.
@@ -101,7 +105,7 @@ impl Engine {
             samples_per_run,
             had_problem: problem.is_some(),
             _tasks: tasks,
-            shipped,
+            shipped: Mutex::new(shipped),
         })))
     }
 
@@ -211,7 +215,7 @@ impl Engine {
         Status {
             library: scheduler.library.clone(),
             models_dir: scheduler.settings.models_dir.clone(),
-            shipped_models: self.0.shipped.is_some(),
+            shipped_models: self.shipped().is_some(),
             memory_budget: scheduler.budget,
             queued: scheduler.queue.len(),
             models: models.collect(),
@@ -241,6 +245,15 @@ impl Engine {
         });
         // Nothing is left to do for a task that was lost.
         let _ = ended.await;
+        // Tasks that hold the engine are cut off at the end of the process, and then drop nothing.
+        self.shipped().take();
+    }
+
+    fn shipped(&self) -> MutexGuard<'_, Option<ShippedModels>> {
+        self.0
+            .shipped
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

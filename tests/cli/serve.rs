@@ -19,15 +19,21 @@ fn chat(api: &str) -> impl BufRead + use<> {
 #[test]
 fn no_command_serves_and_sigterm_ends_it() {
     let dir = tempfile::tempdir().unwrap();
-    let mut server = Server::start(dir.path(), &[], &[]);
+    let temporary = dir.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
+    let files = || fs::read_dir(&temporary).unwrap().count();
+    let env = [("TMPDIR", temporary.to_str().unwrap())];
+    let mut server = Server::start(dir.path(), &[], &env);
     assert_eq!(get(&server.admin, "/healthz", ""), (200, "ok\n".into()));
     assert_eq!(get(&server.admin, "/readyz", ""), (200, "ready\n".into()));
     assert_eq!(get(&server.admin, "/nothing", "").0, 404);
     let (status, models) = get(&server.api, "/v1/models", "");
     assert_eq!(status, 200);
     assert!(models.contains("qwen3-0.6b"), "{models}");
+    assert!(files() > 0, "the simulator's models");
     server.signal("TERM");
     assert_eq!(server.wait().code(), Some(0));
+    assert_eq!(files(), 0);
 }
 
 #[test]
