@@ -10,10 +10,17 @@ use crate::{
     promptlog::weight,
 };
 
+/// Room that the first text of an answer makes for those to come, in bytes: that of a short answer.
+const SHORT_ANSWER: usize = 512;
+
 /// What chunks have said so far.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
+    /// Without its texts.
     reply: Reply,
+    /// UTF-8, as is `reasoning`.
+    content: Vec<u8>,
+    reasoning: Vec<u8>,
     /// There was a chunk that could be read.
     found: bool,
     /// There was one that is no UTF-8.
@@ -44,13 +51,16 @@ impl Chunks {
         self.read(&json)
     }
 
-    /// Takes the text of a chunk that is known but for it.
-    pub(super) fn say(&mut self, text: &str, field: Field) {
-        let answer = &mut self.reply.answer;
-        match field {
-            Field::Content => answer.content.push_str(text),
-            Field::Reasoning => answer.reasoning.push_str(text),
+    /// Takes the text, valid UTF-8, of a chunk that is known but for it.
+    pub(super) fn say(&mut self, text: &[u8], field: Field) {
+        let said = match field {
+            Field::Content => &mut self.content,
+            Field::Reasoning => &mut self.reasoning,
+        };
+        if said.is_empty() && !text.is_empty() {
+            said.reserve(text.len().max(SHORT_ANSWER));
         }
+        said.extend_from_slice(text);
     }
 
     /// Whether there was a chunk or an answer that could be read.
@@ -65,11 +75,14 @@ impl Chunks {
 
     /// Bytes of memory that it takes, roughly.
     pub(super) fn weight(&self) -> usize {
-        weight::answer(&self.reply.answer)
+        weight::answer(&self.reply.answer) + self.content.capacity() + self.reasoning.capacity()
     }
 
     pub(super) fn into_reply(self) -> Reply {
-        self.reply
+        let mut reply = self.reply;
+        reply.answer.content = text(self.content);
+        reply.answer.reasoning = text(self.reasoning);
+        reply
     }
 
     /// Takes a chunk or an answer; gives the place of its text.
@@ -86,7 +99,6 @@ impl Chunks {
         reply.finish = choice.finish_reason.or(reply.finish.take());
         let message = choice.delta.or(choice.message).unwrap_or_default();
         let text = message.content.or(choice.text).unwrap_or_default();
-        reply.answer.content.push_str(&text.0);
         let reasoning = [
             message.reasoning_content,
             message.reasoning,
@@ -96,7 +108,8 @@ impl Chunks {
         let reasoning = reasoning
             .find(|text| !text.0.is_empty())
             .unwrap_or_default();
-        reply.answer.reasoning.push_str(&reasoning.0);
+        self.say(text.0.as_bytes(), Field::Content);
+        self.say(reasoning.0.as_bytes(), Field::Reasoning);
         let calls = message.tool_calls.unwrap_or_default();
         let place = match (&*text.0, &*reasoning.0) {
             _ if !calls.is_empty() => None,
@@ -109,6 +122,12 @@ impl Chunks {
         }
         place
     }
+}
+
+/// Valid UTF-8 as text, without a copy.
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 /// The place of a text that is a part of this JSON; one with escapes is a copy.

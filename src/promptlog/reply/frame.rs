@@ -1,6 +1,6 @@
 //! Events that differ in their text alone, as most of a stream do: they are known without being read again.
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use super::chunk::{Chunks, Field, Place};
 use crate::wire::sse::SseReader;
@@ -33,7 +33,9 @@ impl Events {
                 chunks.say(text, self.frame.field);
                 rest = after;
             } else {
-                let end = memmem::find(rest, b"\n\n").map_or(rest.len(), |end| end + 2);
+                let mut ends = memchr_iter(b'\n', rest).map(|end| end + 1);
+                let end = ends.find(|end| rest.get(*end) == Some(&b'\n'));
+                let end = end.map_or(rest.len(), |end| end + 1);
                 let (event, after) = rest.split_at(end);
                 self.read(event, chunks);
                 rest = after;
@@ -66,8 +68,8 @@ impl Events {
 }
 
 impl Frame {
-    /// The text of the event that is next, if it is like the last one, and what follows it.
-    fn strip<'p>(&self, piece: &'p [u8]) -> Option<(&'p str, &'p [u8])> {
+    /// The text of the event that is next, valid UTF-8, if it is like the last one, and what follows it.
+    fn strip<'p>(&self, piece: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
         if self.before.is_empty() {
             return None;
         }
@@ -78,19 +80,24 @@ impl Frame {
             .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
         let (text, rest) = rest.split_at(end);
         let rest = rest.strip_prefix(self.after.as_slice())?;
-        Some((std::str::from_utf8(text).ok()?, rest))
+        // Nearly every text is a word of ASCII, which is told in a third of the time.
+        (text.is_ascii() || std::str::from_utf8(text).is_ok()).then_some((text, rest))
     }
 
     /// Takes note of an event whose data has its text in this place.
     fn learn(&mut self, event: &[u8], data: &[u8], place: &Place) {
         let Place { text, field } = place;
-        let Some(start) = memmem::find(event, data) else {
-            return;
+        let start = match event {
+            [b'd', b'a', b't', b'a', b':', b' ', ..] => 6,
+            _ => 5,
         };
         if let (Some(before), Some(after)) = (
             event.get(..start + text.start),
             event.get(start + text.end..),
-        ) && before.starts_with(b"data")
+        ) && before.starts_with(b"data:")
+            && event
+                .get(start..)
+                .is_some_and(|rest| rest.starts_with(data))
         {
             self.before.extend_from_slice(before);
             self.after.extend_from_slice(after);
@@ -134,8 +141,8 @@ mod tests {
         events.push(event("one").as_bytes(), &mut Chunks::default());
         let two = [event(" zwölf"), event("")].concat();
         let (text, rest) = events.frame.strip(two.as_bytes()).unwrap();
-        assert_eq!(text, " zwölf");
-        assert_eq!(events.frame.strip(rest), Some(("", &b""[..])));
+        assert_eq!(text, " zwölf".as_bytes());
+        assert_eq!(events.frame.strip(rest), Some((&b""[..], &b""[..])));
         for other in [
             event("\\n"),
             event("\n"),
