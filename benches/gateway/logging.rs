@@ -93,7 +93,7 @@ fn compare(mode: &str, load: Load, pairs: usize, upstream: &str) {
         for (fields, turns) in turns {
             let mut firsts = Vec::new();
             turns.spent.push(Spent::per_request(&gateway, || {
-                firsts = load.run(gateway.port, fields, pair * 10_000);
+                firsts = load.run(gateway.port, fields, (pair + 1) * 10_000);
                 flushed();
                 firsts.len()
             }));

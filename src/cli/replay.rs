@@ -169,7 +169,7 @@ fn print(out: &mut impl Write, report: &Report) -> io::Result<()> {
     writeln!(
         out,
         "{}",
-        tokens("tokens to prefill", |load| load.prefill_tokens)
+        tokens("to prefill, estimated", |load| load.prefill_tokens)
     )?;
     for example in &report.examples {
         show(out, paint, example)?;

@@ -208,11 +208,11 @@ impl Exchange {
         length: Option<usize>,
     ) -> Result<(), Failure> {
         let status = header.status;
-        let events = header
+        let is_stream = header
             .headers
             .get(header::CONTENT_TYPE)
-            .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"))
-            && !header.headers.contains_key(header::CONTENT_ENCODING);
+            .is_some_and(|value| value.as_bytes().starts_with(b"text/event-stream"));
+        let events = is_stream && !header.headers.contains_key(header::CONTENT_ENCODING);
         let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         match length {
             Some(length) => set(&mut header, "content-length", HeaderValue::from(length)),
@@ -230,7 +230,7 @@ impl Exchange {
         self.describe(&mut header);
         self.sent = Sent::Header { status, events };
         if let Some(journal) = &mut self.record.journal {
-            journal.header(&header, events);
+            journal.header(&header, is_stream);
         }
         self.session
             .write_response_header(Box::new(header))

@@ -122,6 +122,9 @@ impl PromptLog {
         if let Some(kept) = without {
             entry.strip(kept);
         }
+        if let Some(reply) = &mut entry.reply {
+            reply.end();
+        }
         let board = &*self.board;
         let mut weight = entry.weight();
         let held = board.held.fetch_add(weight, Ordering::Relaxed);

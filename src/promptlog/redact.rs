@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Record;
 use crate::{
-    chat::{Content, Message, Part, Request, answer::Answer},
+    chat::{Content, Message, Part, Request, ToolCall, answer::Answer},
     policy::{Redaction, StepOutcome},
 };
 
@@ -16,8 +16,18 @@ const LONGEST_KIND: usize = 32;
 /// Leaves out of a record what must not be kept.
 pub(super) fn record(record: &mut Record, redaction: &Redaction) {
     let text = |said: &mut String| text(said, redaction);
-    let names = [&mut record.error, &mut record.client, &mut record.user];
-    names.into_iter().flatten().for_each(text);
+    let told = [
+        &mut record.error,
+        &mut record.client,
+        &mut record.user,
+        &mut record.conversation,
+    ];
+    told.into_iter().flatten().for_each(text);
+    // The name of a model may be anything that a client asks for.
+    text(&mut record.asked);
+    let mut model = String::from(&*record.model);
+    text(&mut model);
+    record.model = model.into();
     let Some(content) = &mut record.content else {
         return;
     };
@@ -41,12 +51,15 @@ pub(super) fn record(record: &mut Record, redaction: &Redaction) {
     }
     text(&mut content.answer.content);
     text(&mut content.answer.reasoning);
-    for call in &mut content.answer.tool_calls {
-        text(&mut call.arguments);
-    }
+    content
+        .answer
+        .tool_calls
+        .iter_mut()
+        .for_each(|called| call(called, redaction));
 }
 
 fn request(request: &mut Request, redaction: &Redaction) {
+    redaction.apply(&mut request.model);
     for said in &mut request.messages {
         message(said, redaction);
     }
@@ -75,8 +88,15 @@ fn message(message: &mut Message, redaction: &Redaction) {
     for json in message.extra.values_mut() {
         value(json, redaction);
     }
-    for call in &mut message.tool_calls {
-        text(&mut call.arguments);
+    message.tool_call_id.iter_mut().for_each(text);
+    for called in &mut message.tool_calls {
+        call(called, redaction);
+    }
+}
+
+fn call(call: &mut ToolCall, redaction: &Redaction) {
+    for said in [&mut call.id, &mut call.name, &mut call.arguments] {
+        text(said, redaction);
     }
 }
 
@@ -185,11 +205,23 @@ mod tests {
     #[test]
     fn every_part_of_a_record_is_looked_at() {
         const SECRET: &str = "anna@example.org";
+        let secret = || Some(SECRET.to_owned());
+        let call = || ToolCall {
+            id: SECRET.to_owned(),
+            name: SECRET.to_owned(),
+            arguments: SECRET.to_owned(),
+        };
         let mut record = chat(NOW, SECRET, SECRET);
-        record.error = Some(SECRET.to_owned());
+        SECRET.clone_into(&mut record.asked);
+        record.model = SECRET.into();
+        record.error = secret();
+        record.client = secret();
+        record.user = secret();
+        record.conversation = secret();
         let content = record.content.as_mut().unwrap();
         content.headers = vec![("x-openwebui-user-name".to_owned(), "Anna".to_owned())];
         content.answer.reasoning = SECRET.to_owned();
+        content.answer.tool_calls = vec![call()];
         let mut after = (*content.before).clone();
         after.extra.insert(
             "metadata".to_owned(),
@@ -203,6 +235,8 @@ mod tests {
             Part::Other(json!({ "type": "file", "file": { "file_data": "JVBERi0x" } })),
             Part::Other(json!({ "type": SECRET })),
         ]);
+        photo.tool_calls = vec![call()];
+        photo.tool_call_id = secret();
         after.messages.push(photo);
         content.after = Some(Arc::new(after));
         super::record(&mut record, &shipped());

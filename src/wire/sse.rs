@@ -49,7 +49,7 @@ impl SseReader {
         self.add(rest);
     }
 
-    /// Whether the next byte begins an event, whatever came before.
+    /// Whether nothing that has come belongs to the data of the next event.
     #[must_use]
     pub fn is_between(&self) -> bool {
         let is_empty = self.line.is_empty() && self.data.is_empty();

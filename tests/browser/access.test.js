@@ -1,7 +1,7 @@
 // For everybody: by keyboard alone, and without what axe-core finds serious.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, chat, logged, LOOKS, openBrowser, openPage, seriousFaults } from './page.js';
+import { ask, chat, focused, logged, LOOKS, openBrowser, openPage, seriousFaults, tabTo } from './page.js';
 
 const page = await openBrowser();
 await ask({ ...chat('Is everybody welcome?'), tools: [] });
@@ -9,37 +9,19 @@ await ask({ ...chat('And who is not known?'), model: 'nobody' });
 const id = await logged({ text: 'welcome' });
 const PAGES = ['/', '/log', `/log/${id}`, '/policies', '/policies/rules/10-open-webui.toml', '/policies/rules/90-local.toml', '/models', '/setup'];
 
-/** The accessible name of what has the keyboard. */
-const focused = () =>
-  page.evaluate(() => {
-    const inner = (root) => (root.activeElement?.shadowRoot ? inner(root.activeElement.shadowRoot) : root.activeElement);
-    const element = inner(document);
-    return element?.getAttribute('aria-label') ?? element?.innerText ?? '';
-  });
-
-async function tabTo(name) {
-  for (let steps = 0; steps < 60; steps += 1) {
-    await page.keyboard.press('Tab');
-    if (name.test(await focused())) {
-      return;
-    }
-  }
-  assert.fail(`the keyboard does not reach ${name}`);
-}
-
 test('the keyboard alone leads from the log to a request and explains it again', async () => {
   await page.goto('/');
   await page.getByRole('heading', { name: 'Live', level: 1 }).waitFor();
   await page.keyboard.press('Tab');
-  assert.equal(await focused(), 'Skip to the page');
-  await tabTo(/^Log$/);
+  assert.equal(await focused(page), 'Skip to the page');
+  await tabTo(page, /^Log$/);
   await page.keyboard.press('Enter');
   await page.getByRole('link', { name: 'Is everybody welcome?' }).waitFor();
-  assert.equal(await focused(), 'Log', 'a new page begins at its heading');
-  await tabTo(/^Is everybody welcome\?$/);
+  assert.equal(await focused(page), 'Log', 'a new page begins at its heading');
+  await tabTo(page, /^Is everybody welcome\?$/);
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Explain again' }).waitFor();
-  await tabTo(/^Explain again$/);
+  await tabTo(page, /^Explain again$/);
   await page.keyboard.press('Enter');
   await page.getByRole('region', { name: 'Then and now' }).waitFor();
 });
@@ -47,19 +29,35 @@ test('the keyboard alone leads from the log to a request and explains it again',
 test('the keyboard alone edits a rule, and leaves the editor again', async () => {
   await page.goto('/policies');
   await page.getByRole('heading', { name: 'Policies', level: 1 }).waitFor();
-  await tabTo(/^New rule file$/);
+  await tabTo(page, /^New rule file$/);
   await page.keyboard.press('Enter');
   await page.getByRole('textbox', { name: /^Name/ }).waitFor();
-  await tabTo(/^Open$/);
+  await tabTo(page, /^Open$/);
   await page.keyboard.press('Enter');
   await page.locator('.code .cm-content').waitFor();
-  await tabTo(/^Text of rules\/90-local.toml$/);
+  await tabTo(page, /^Text of rules\/90-local.toml$/);
   await page.keyboard.press('Control+End');
   await page.keyboard.insertText('# by keyboard\n');
-  await page.keyboard.press('Control+S');
-  await page.getByText('Saved and in force').waitFor();
   await page.keyboard.press('Tab');
-  assert.doesNotMatch(await focused(), /^Text of/, 'Tab leaves the editor');
+  assert.doesNotMatch(await focused(page), /^Text of/, 'Tab leaves the editor');
+  await tabTo(page, /^Try on the last 100 requests$/);
+  await page.keyboard.press('Enter');
+  await page.getByText(/^0 of \d+ would change/).waitFor();
+  await tabTo(page, /^Save$/);
+  await page.keyboard.press('Enter');
+  await page.getByText('Saved and in force').waitFor();
+  page.once('dialog', (dialog) => dialog.accept());
+  await tabTo(page, /^Return to this: generation 1$/);
+  await page.keyboard.press('Enter');
+  await page.getByText(/^Generation 3 is in force/).waitFor();
+});
+
+test('the keyboard alone loads a model', async () => {
+  await page.goto('/models');
+  await page.getByRole('heading', { name: 'Models', level: 1 }).waitFor();
+  await tabTo(page, /^Load minicpm4-0.5b$/);
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Unload minicpm4-0.5b' }).waitFor();
 });
 
 for (const [name, options] of LOOKS) {

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { ask, chat, logged, openBrowser, side } from './page.js';
+import { ask, chat, logged, openBrowser, seriousFaults, side } from './page.js';
 
 const THOUGHT = 'The person greets me, so I greet back.';
 // As many tools as Open WebUI offers.
@@ -41,6 +41,13 @@ test('its comparison shows the thought that was stripped and the tools that were
   for (const text of [came, sent]) {
     assert.ok(text.includes('Good day to you.') && text.includes('How are you today?'), text);
   }
+});
+
+test('its answer, its thinking and where its time went are told', async () => {
+  const answer = page.getByRole('region', { name: 'Answer' });
+  await answer.getByText(/^Thinking, [\d ]+ characters$/).click();
+  assert.match(await answer.getByLabel('thinking').innerText(), /\w{3}/);
+  await page.getByRole('img', { name: /^[\d.]+ m?s: .*read .* ms/ }).waitFor();
 });
 
 test('its trace leads to the line of the rule', async () => {
@@ -124,6 +131,14 @@ test('the log finds it by its words, and its page by paging', async () => {
   await page.getByLabel('Outcome').selectOption('failed');
   await rows.first().getByText('404').waitFor();
   await page.getByRole('img', { name: /^Requests: 62, 62 failed/ }).waitFor();
+  await page.getByLabel('Outcome').selectOption('');
+  for (const chart of [/^First token: .*\d/, /^Tokens: .*\d/, /^Reuse: .*\d %/]) {
+    await page.getByRole('img', { name: chart }).waitFor();
+  }
+  await page.getByLabel('Class').selectOption({ label: 'embeddings' });
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await rows.first().getByText('qwen3-embedding-0.6b').waitFor();
+  await page.getByLabel('Class').selectOption('');
 
   await ask(chat('One that comes while somebody looks.'));
   await page.getByRole('button', { name: /come$/ }).waitFor();
@@ -139,6 +154,7 @@ test('every page says that the log has stopped', async () => {
     const notice = page.getByRole('alert').filter({ hasText: 'The prompt log has stopped' });
     await notice.getByText('the disk is full').waitFor();
     await notice.getByText('3 records are lost').waitFor();
+    assert.equal(await seriousFaults(page), '', path);
   }
 });
 

@@ -1,10 +1,11 @@
 // Prompts that want to be more than text.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, chat, logged, openBrowser } from './page.js';
+import { ask, chat, logged, openBrowser, side } from './page.js';
 
 const MARKUP = '<script>window.struck = 1</script><img src=x onerror="window.struck = 1"><b>bold</b>';
-const HIDDEN = 'pay \u202Eevil\u202C to\u200B\u200B\u200Bday';
+const HIDDEN = 'pay \u202Eevil\u202C to\u200B\u200B\u200Bday\u{E0041}';
+const UNSEEN = /[\u202A-\u202E\u200B\u{E0000}-\u{E007F}]/u;
 const page = await openBrowser();
 
 const isInert = async () => {
@@ -38,16 +39,35 @@ test('what turns or hides text is made visible', async () => {
   const id = await logged({ text: 'pay' });
   await page.goto('/');
   await page.locator('.hidden-characters', { hasText: 'U+202E' }).first().waitFor();
-  assert.doesNotMatch(await page.locator('main').innerHTML(), /[\u202E\u200B]/);
+  assert.doesNotMatch(await page.locator('main').innerHTML(), UNSEEN);
   await page.goto('/log');
   for (const name of ['U+202E', 'U+202C', 'U+200B and 2 more']) {
     await page.locator('.hidden-characters', { hasText: name }).first().waitFor();
   }
-  assert.doesNotMatch(await page.locator('main').innerText(), /[\u202E\u200B]/);
+  assert.doesNotMatch(await page.locator('main').innerText(), UNSEEN);
   await page.goto(`/log/${id}`);
   const texts = page.locator('.diff .cm-content, .said-text').first();
   await texts.getByText('day').first().waitFor();
-  assert.doesNotMatch(await texts.innerText(), /[\u202E]/);
+  assert.doesNotMatch(await texts.innerText(), UNSEEN);
+});
+
+test('what was said, thought and called before is text in the comparison, too', async () => {
+  const said = `${MARKUP} ${HIDDEN}`;
+  const call = { id: 'c1', type: 'function', function: { name: 'find', arguments: JSON.stringify({ q: said }) } };
+  const messages = [
+    { role: 'user', content: 'Look it up.' },
+    { role: 'assistant', content: `<think>${said}</think>`, reasoning_content: said, tool_calls: [call] },
+    { role: 'tool', tool_call_id: 'c1', content: said },
+    { role: 'user', content: 'And what was found, harmlessly?' },
+  ];
+  assert.equal((await ask({ messages })).status, 200);
+  await page.goto(`/log/${await logged({ text: 'harmlessly' })}`);
+  for (const which of ['a', 'b']) {
+    const text = await side(page, which);
+    assert.ok(text.includes('<script>'), text);
+    assert.doesNotMatch(text, UNSEEN);
+  }
+  await isInert();
 });
 
 test('a line of a megabyte holds nothing up', async () => {

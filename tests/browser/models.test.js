@@ -1,7 +1,7 @@
 // Models loaded, pinned and unloaded by hand.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, chat, openBrowser } from './page.js';
+import { ask, chat, openBrowser, openPage, seriousFaults } from './page.js';
 
 const page = await openBrowser();
 const row = page.getByRole('region', { name: 'Models of the embedded engine' }).locator('tbody', { hasText: 'qwen3-0.6b' });
@@ -29,6 +29,24 @@ test('what is refused is told', async () => {
   await press('Load');
   await page.getByRole('alert').getByText('there is no room').waitFor();
   await page.unroute('**/api/engine/models/*/load');
+});
+
+test('what is to be known of a model is told with its cure', async () => {
+  const own = await openPage(page.context().browser());
+  const model = {
+    id: 'qwen3-4b', name: 'Qwen3-4B', kind: 'text', path: '/models/qwen3-4b.rkllm', family: 'Qwen3', size: '4B', quantisation: 'w8a8',
+    context: 1024, memory_bytes: 6e9, prefill_tokens_per_second: 90, decode_tokens_per_second: 6,
+    warnings: ['its context is short for chats; convert it with max_context = 16384'],
+  };
+  const engine = { library: 'simulator', workers: [], models: [model], residency: [], memory_budget_bytes: 8e9, queued: 0, counters: {} };
+  const board = { board: { temperatures: [] }, engine, log: { state: 'running', lost: 0, content_dropped: 0 } };
+  const body = `event: board\ndata: ${JSON.stringify(board)}\n\n`;
+  await own.route('/api/events', (route) => route.fulfill({ contentType: 'text/event-stream', body }));
+  await own.goto('/models');
+  const warning = own.getByRole('listitem').filter({ hasText: 'its context is short for chats' });
+  await warning.getByText('Cure: convert it with max_context = 16384').waitFor();
+  assert.equal(await seriousFaults(own), '');
+  await own.context().close();
 });
 
 test('the speeds of reading and writing are measured', async () => {

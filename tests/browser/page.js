@@ -52,6 +52,25 @@ export async function seriousFaults(page) {
   return serious.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 160)).join('\n    ')}`).join('\n');
 }
 
+/** The accessible name of what has the keyboard. */
+export const focused = (page) =>
+  page.evaluate(() => {
+    const inner = (root) => (root.activeElement?.shadowRoot ? inner(root.activeElement.shadowRoot) : root.activeElement);
+    const element = inner(document);
+    return element?.getAttribute('aria-label') ?? element?.innerText ?? '';
+  });
+
+/** Goes on from control to control, as somebody without a mouse does. */
+export async function tabTo(page, name) {
+  for (let steps = 0; steps < 120; steps += 1) {
+    await page.keyboard.press('Tab');
+    if (name.test(await focused(page))) {
+      return;
+    }
+  }
+  assert.fail(`the keyboard does not reach ${name}`);
+}
+
 /** Sends a chat completion; gives the status and the answer. */
 export async function ask(body, headers = {}) {
   const response = await fetch(`${API}/chat/completions`, {

@@ -1,7 +1,7 @@
 // Rules edited in the console: refused, tried, saved, followed, returned from.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ask, logged, openBrowser, titleRequest } from './page.js';
+import { ask, logged, openBrowser, seriousFaults, titleRequest } from './page.js';
 
 const FILE = 'rules/90-local.toml';
 const page = await openBrowser();
@@ -44,6 +44,28 @@ test('a file that does not exist yet is begun', async () => {
   await editor.getByText('schema = 1').waitFor();
 });
 
+test('what is typed is checked as it is typed', async () => {
+  await write(`${DENY}  colour = "red"\n`);
+  await page.getByRole('button', { name: 'line 7, column 3' }).first().waitFor();
+  await page.locator('.code .cm-lint-marker-error').first().waitFor();
+  assert.ok(await save.isDisabled());
+  assert.equal(await seriousFaults(page), '', 'with an error in the text');
+  await write(DENY);
+  await page.getByText(/^All files are fine with this, and [1-9]\d* tests pass\.$/).waitFor();
+  assert.ok(await save.isEnabled());
+});
+
+test('names and texts have colours of their own', async () => {
+  const colour = (text) => page.locator('.code .cm-line span', { hasText: text }).last().evaluate((span) => getComputedStyle(span).color);
+  const [name, text, plain] = [
+    await colour(/^message$/),
+    await colour(/^"No titles today\."$/),
+    await page.locator('.code .cm-content').evaluate((content) => getComputedStyle(content).color),
+  ];
+  assert.notEqual(name, text);
+  assert.notEqual(text, plain);
+});
+
 test('an invalid edit is refused with the caret at the right place', async () => {
   await write(`${DENY}  colour = "red"\n`);
   await page.keyboard.press('Control+S');
@@ -70,6 +92,7 @@ test('a valid edit is tried on what was logged before it is saved', async () => 
   await page.getByRole('button', { name: 'Try on the last 100 requests' }).click();
   await page.getByText(/^[12] of [12] would change/).waitFor();
   await page.getByText('refused by nobody → local.no-titles').first().waitFor();
+  assert.equal(await seriousFaults(page), '', 'with what would change');
   assert.equal((await ask(titleRequest())).status, 200, 'trying changes nothing');
 });
 

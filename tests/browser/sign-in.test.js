@@ -1,7 +1,7 @@
 // The way in where keys are asked for.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { LOOKS, openBrowser, openPage, seriousFaults } from './page.js';
+import { LOOKS, openBrowser, openPage, seriousFaults, tabTo } from './page.js';
 
 const page = await openBrowser();
 const { KEY } = process.env;
@@ -30,7 +30,7 @@ test('the keyboard alone leads in, and out again', async () => {
   await heading(page, 'Models').waitFor();
   await page.reload();
   await heading(page, 'Models').waitFor();
-  await page.getByRole('button', { name: 'Sign out' }).focus();
+  await tabTo(page, /^Sign out$/);
   await page.keyboard.press('Enter');
   await heading(page, 'Sign in to rkgate').waitFor();
   await page.goto('/log');

@@ -545,6 +545,7 @@ fn a_full_disk_stops_the_log_and_nothing_else() {
     );
     const IO: &str = "rkgate_prompt_log_stopped{reason=\"io\"}";
     assert!((metric(&server.admin, IO) - 1.0).abs() < f64::EPSILON);
+    assert_eq!(chat(&server, "", "Is anybody there?").0, 200);
     refused(&server, "while-full");
     assert!(metric(&server.admin, "rkgate_prompt_log_queue_length") >= 1.0);
     server.limit_files("unlimited");

@@ -14,6 +14,7 @@ mod engine_faults;
 mod explain;
 mod kv_cache;
 mod log;
+mod log_commands;
 mod log_server;
 mod open_webui;
 mod request_lines;

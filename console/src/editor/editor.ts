@@ -95,7 +95,7 @@ const look = EditorView.theme({
 });
 
 /** Beside control characters: what turns the direction of text, and what cannot be seen. */
-const hidden = /[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffc]/g;
+const hidden = /[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ufff9-\ufffc\u{e0000}-\u{e007f}]/gu;
 
 const common: Extension = [
   look,

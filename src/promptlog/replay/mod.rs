@@ -5,7 +5,7 @@
 
 mod prefill;
 
-use std::{collections::BTreeMap, num::NonZero, ops::ControlFlow, sync::Arc, thread};
+use std::{collections::BTreeMap, mem, num::NonZero, ops::ControlFlow, sync::Arc, thread};
 
 use serde::Serialize;
 
@@ -114,7 +114,7 @@ const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 8 << 20;
 
 impl Replay<'_> {
-    /// Runs the requests; `step` hears of each chunk's size. No rule looks into an image: `reader` need not read them.
+    /// Runs the requests; `step` hears now and then how many more have been gone through. No rule looks into an image: `reader` need not read them.
     ///
     /// # Errors
     /// When the log cannot be read.
@@ -126,6 +126,7 @@ impl Replay<'_> {
         let mut tally = Tally::default();
         let mut chunk = Vec::new();
         let mut bytes = 0;
+        let mut since = 0;
         let mut left = self.limit;
         let take = |chunk: &mut Vec<(i64, Content)>, tally: &mut Tally| {
             let judged = self.judge(chunk);
@@ -139,28 +140,28 @@ impl Replay<'_> {
                 return ControlFlow::Break(());
             };
             left = more;
-            // No rule knows these names.
-            if Class::parse(&record.class).is_none() {
-                let count = &mut tally.report.not_conversations;
-                *count.entry(record.class.into_owned()).or_default() += 1;
-                return ControlFlow::Continue(());
-            }
+            since += 1;
             match record.content {
+                // No rule knows these names.
+                _ if Class::parse(&record.class).is_none() => {
+                    let count = &mut tally.report.not_conversations;
+                    *count.entry(record.class.into_owned()).or_default() += 1;
+                }
                 Some(content) => {
                     bytes += weight::of(&content);
                     chunk.push((id, content));
                 }
                 None => tally.report.without_content += 1,
             }
-            if chunk.len() == CHUNK || bytes >= CHUNK_BYTES {
-                let count = chunk.len();
+            if since == CHUNK || bytes >= CHUNK_BYTES {
                 take(&mut chunk, &mut tally);
-                step(count);
+                step(mem::take(&mut since));
                 bytes = 0;
             }
             ControlFlow::Continue(())
         })?;
         take(&mut chunk, &mut tally);
+        step(since);
         Ok(tally.report)
     }
 

@@ -35,7 +35,11 @@ fn replay(log: &Log, then: &Set, limit: usize) -> Report {
         limit,
         examples: 2,
     };
-    replay.run(&mut log.reader(), |_| {}).unwrap()
+    let mut told = 0;
+    let report = replay.run(&mut log.reader(), |more| told += more).unwrap();
+    let others: usize = report.not_conversations.values().sum();
+    assert_eq!(told, report.requests + report.without_content + others);
+    report
 }
 
 /// A chat of three turns and a record without content.

@@ -47,8 +47,14 @@ impl Chunks {
     /// Takes a chunk of a stream or a whole answer; what is neither is passed over. Gives the place of its text.
     pub(super) fn take(&mut self, data: &[u8]) -> Option<Place> {
         let json = String::from_utf8_lossy(data);
-        self.is_garbled |= matches!(json, Cow::Owned(_));
-        self.read(&json)
+        let place = self.read(&json);
+        match json {
+            Cow::Borrowed(_) => place,
+            Cow::Owned(_) => {
+                self.is_garbled = true;
+                None
+            }
+        }
     }
 
     /// Takes the text, valid UTF-8, of a chunk that is known but for it.

@@ -28,7 +28,7 @@ pub struct ReplyBody {
     coding: Coding,
     /// What is to be read yet, as it is packed; of a stream, what nothing could be read of.
     body: Vec<u8>,
-    /// Bytes that came.
+    /// Bytes that were taken.
     length: usize,
     is_cut: bool,
     events: Events,
@@ -70,7 +70,7 @@ impl ReplyBody {
         }
     }
 
-    /// Takes the next piece; nothing of what is longer than 8 MiB.
+    /// Takes the next piece; of an answer that is longer than 8 MiB, the beginning.
     pub fn push(&mut self, piece: &[u8]) {
         if matches!(self.coding, Coding::Other(_)) {
             return;
@@ -89,7 +89,12 @@ impl ReplyBody {
         self.body.extend_from_slice(piece);
     }
 
-    /// Bytes of memory that it takes, roughly.
+    /// Lets go of what only the next piece would have needed.
+    pub(super) fn end(&mut self) {
+        mem::take(&mut self.events).finish(&mut self.chunks);
+    }
+
+    /// Bytes of memory that it takes after its end, roughly.
     pub(super) fn weight(&self) -> usize {
         self.body.len() + self.chunks.weight()
     }
@@ -125,29 +130,21 @@ impl ReplyBody {
                 };
             }
         };
-        let read_at_once = self.is_read_at_once();
-        let Self {
-            is_stream,
-            length,
-            is_cut,
-            mut events,
-            mut chunks,
-            ..
-        } = self;
-        if is_stream {
-            if !read_at_once {
-                events.push(&body, &mut chunks);
-            }
-            events.finish(&mut chunks);
-        } else {
+        self.end();
+        let (is_stream, mut chunks) = (self.is_stream, mem::take(&mut self.chunks));
+        if !is_stream {
             chunks.take(&body);
+        } else if !self.is_read_at_once() {
+            let mut events = Events::default();
+            events.push(&body, &mut chunks);
+            events.finish(&mut chunks);
         }
         let found = chunks.found();
         let is_valid = chunks.is_valid();
         let mut reply = chunks.into_reply();
-        reply.unread = if length == 0 {
+        reply.unread = if !found && body.is_empty() {
             None
-        } else if is_cut {
+        } else if self.is_cut {
             Some(format!("it is longer than {} MiB", LARGEST >> 20))
         } else if !found && is_stream {
             Some("it is a stream of something else than chat chunks".to_owned())

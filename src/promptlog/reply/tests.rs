@@ -71,6 +71,11 @@ fn what_cannot_be_read_says_why() {
     };
     let reply = read(&packed(&json("Hi")), Coding::Gzip);
     assert_eq!((reply.answer.content.as_str(), reply.unread), ("Hi", None));
+    assert_eq!(read(&packed(""), Coding::Gzip), Reply::default());
+
+    let events = packed(&format!("data: {}\n\n", json("Hi")));
+    let reply = body(&events, true, Coding::Gzip).read();
+    assert_eq!((reply.answer.content.as_str(), reply.unread), ("Hi", None));
 
     let reply = read(b"no gzip", Coding::Gzip);
     assert!(reply.unread.unwrap().contains("gzip"));
@@ -90,6 +95,20 @@ fn what_cannot_be_read_says_why() {
     let reply = read(&garbled, Coding::Identity);
     assert_eq!(reply.answer.content, "a\u{fffd}");
     assert_eq!(reply.unread.as_deref(), Some("it is no valid UTF-8"));
+}
+
+#[test]
+fn nothing_but_what_a_stream_says_is_left_of_it_at_its_end() {
+    let event = format!(
+        "data: {{\"choices\":[{{\"delta\":{{\"content\":\"Hi\"}}}}],\"x\":\"{}\"}}\n\ndata: {{\"choices\":[]}}",
+        "z".repeat(100_000)
+    );
+    let mut stream = body(event.as_bytes(), true, Coding::Identity);
+    stream.end();
+    assert!(stream.weight() < 1_000, "{}", stream.weight());
+    let held = format!("{stream:?}");
+    assert!(held.len() < 2_000, "{held}");
+    assert_eq!(stream.read().answer.content, "Hi");
 }
 
 #[test]

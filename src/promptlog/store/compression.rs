@@ -15,8 +15,8 @@ const LEVEL: i32 = 1;
 /// No record is larger: requests have a limit, and their texts are kept once.
 const LARGEST: usize = 1 << 30;
 
-/// A dictionary that is these examples, newest first, and as far as there is room what we know of all logs. One that is
-/// trained would halve the time that a record takes, but training leaves 6 MiB of memory behind.
+/// A dictionary of these examples, which come newest first, and as far as there is room of what we know of all logs. One
+/// that is trained would halve the time that a record takes, but training leaves 6 MiB of memory behind.
 pub(super) fn dictionary(newest: Vec<Vec<u8>>) -> Vec<u8> {
     let mut room = DICTIONARY_BYTES;
     let mut parts = Vec::new();

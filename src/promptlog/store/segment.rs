@@ -180,10 +180,10 @@ mod tests {
 
         let own = Dictionary::of(examples.into_iter().chain(last).rev());
         let mut second = Segment::new(2, &own, NOW).unwrap();
-        packed(&mut second, &own, 1..4 * count);
+        packed(&mut second, &own, count + 1..2 * count + 1);
         assert!(!second.is_over(NOW, LIMITS));
         assert!(
-            second.bytes / 4 < first.bytes * 4 / 5,
+            second.bytes < first.bytes * 4 / 5,
             "{} {}",
             second.bytes,
             first.bytes

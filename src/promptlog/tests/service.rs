@@ -2,8 +2,11 @@
 
 use std::{
     fs,
+    io::Write,
     time::{Duration, Instant},
 };
+
+use flate2::{Compression, write::GzEncoder};
 
 use super::{LIMITS, Log, NOW, chat};
 use crate::{
@@ -11,18 +14,25 @@ use crate::{
     promptlog::{Coding, Entry, Filter, Health, Kept, PromptLog, Record, ReplyBody, Settings},
 };
 
-fn start(log: &Log, content: Content) -> PromptLog {
-    start_flushing(log, content, Duration::from_millis(5))
-}
-
-pub(super) fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
-    PromptLog::start(Settings {
+fn settings(log: &Log, content: Content) -> Settings {
+    Settings {
         place: log.place.clone(),
         instance: None,
         content,
         opt_out: true,
-        flush,
+        flush: Duration::from_millis(5),
         limits: LIMITS,
+    }
+}
+
+fn start(log: &Log, content: Content) -> PromptLog {
+    PromptLog::start(settings(log, content)).unwrap()
+}
+
+pub(super) fn start_flushing(log: &Log, content: Content, flush: Duration) -> PromptLog {
+    PromptLog::start(Settings {
+        flush,
+        ..settings(log, content)
     })
     .unwrap()
 }
@@ -72,7 +82,7 @@ fn many_records_do_not_wait_for_the_flush() {
 }
 
 #[test]
-fn an_upstreams_answer_is_read_off_the_way() {
+fn an_upstreams_stream_is_read_as_it_passes() {
     for log in Log::each() {
         let running = start(&log, Content::Full);
         let mut record = chat(NOW, "hello", "");
@@ -93,12 +103,36 @@ fn an_upstreams_answer_is_read_off_the_way() {
 }
 
 #[test]
-fn content_is_left_out_where_configuration_or_request_say_so() {
-    let kept = |content, opt_out| {
-        let log = Log::new();
-        let running = start(&log, content);
+fn a_whole_answer_is_read_by_the_writer() {
+    for log in Log::each() {
+        let running = start(&log, Content::Full);
+        let mut reply = ReplyBody::new(false, Coding::Gzip);
+        let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+        packed
+            .write_all(br#"{"choices":[{"message":{"content":"Good morning"}}]}"#)
+            .unwrap();
+        reply.push(&packed.finish().unwrap());
         running.send(Entry {
-            opt_out,
+            reply: Some(reply),
+            ..entry(chat(NOW, "hello", ""))
+        });
+        running.close();
+        let read = log.reader().get(1).unwrap().unwrap();
+        assert_eq!(read.content.unwrap().answer.content, "Good morning");
+    }
+}
+
+#[test]
+fn content_is_left_out_where_configuration_or_request_say_so() {
+    let kept = |content, asks, obeys| {
+        let log = Log::new();
+        let running = PromptLog::start(Settings {
+            opt_out: obeys,
+            ..settings(&log, content)
+        });
+        let running = running.unwrap();
+        running.send(Entry {
+            opt_out: asks,
             ..entry(chat(NOW, "a secret that nobody may read", "ok"))
         });
         running.close();
@@ -113,11 +147,13 @@ fn content_is_left_out_where_configuration_or_request_say_so() {
         assert_eq!(read.usage.unwrap().prompt, 40);
         read.kept
     };
-    assert_eq!(kept(Content::Full, false), Kept::Full);
-    assert_eq!(kept(Content::Full, true), Kept::OptedOut);
-    assert_eq!(kept(Content::Redacted, false), Kept::Redacted);
-    assert_eq!(kept(Content::Off, false), Kept::Off);
-    assert_eq!(kept(Content::Off, true), Kept::Off);
+    assert_eq!(kept(Content::Full, false, true), Kept::Full);
+    assert_eq!(kept(Content::Full, true, true), Kept::OptedOut);
+    assert_eq!(kept(Content::Full, true, false), Kept::Full);
+    assert_eq!(kept(Content::Redacted, false, true), Kept::Redacted);
+    assert_eq!(kept(Content::Redacted, true, false), Kept::Redacted);
+    assert_eq!(kept(Content::Off, false, true), Kept::Off);
+    assert_eq!(kept(Content::Off, true, true), Kept::Off);
 }
 
 #[test]
