@@ -135,10 +135,11 @@ test('the log finds it by its words, and its page by paging', async () => {
   for (const chart of [/^First token: .*\d/, /^Tokens: .*\d/, /^Reuse: .*\d %/]) {
     await page.getByRole('img', { name: chart }).waitFor();
   }
-  await page.getByLabel('Class').selectOption({ label: 'embeddings' });
+  const classes = page.getByRole('combobox', { name: 'Class' });
+  await classes.selectOption({ label: 'embeddings' });
   await rows.nth(1).waitFor({ state: 'detached' });
   await rows.first().getByText('qwen3-embedding-0.6b').waitFor();
-  await page.getByLabel('Class').selectOption('');
+  await classes.selectOption('');
 
   await ask(chat('One that comes while somebody looks.'));
   await page.getByRole('button', { name: /come$/ }).waitFor();

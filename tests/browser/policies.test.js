@@ -50,8 +50,17 @@ test('what is typed is checked as it is typed', async () => {
   await page.locator('.code .cm-lint-marker-error').first().waitFor();
   assert.ok(await save.isDisabled());
   assert.equal(await seriousFaults(page), '', 'with an error in the text');
-  await write(DENY);
-  await page.getByText(/^All files are fine with this, and [1-9]\d* tests pass\.$/).waitFor();
+  const tested = (kind) => `${DENY}
+[[test]]
+name = "a chat is answered"
+request = { messages = [{ role = "user", content = "A title, please" }] }
+expect = { class = "${kind}" }
+`;
+  await write(tested('task/tags_generation'));
+  await page.getByText(/a chat is answered/).first().waitFor();
+  assert.ok(await save.isDisabled(), 'a test fails');
+  await write(tested('chat'));
+  await page.getByText('All files are fine with this, and its test passes.').waitFor();
   assert.ok(await save.isEnabled());
 });
 

@@ -237,7 +237,7 @@ function Result({ verdict, id, goTo }: ResultProps) {
   const { problems, tests } = verdict.checked;
   return (
     <div class="result" aria-live="polite">
-      {tests !== null && <p class="fine">All files are fine with this{tests > 0 && `, and ${tests} tests pass`}.</p>}
+      {tests !== null && <p class="fine">All files are fine with this{tests > 0 && `, and ${tests === 1 ? "its test passes" : `${tests} tests pass`}`}.</p>}
       {problems.length > 0 && <Problems problems={problems} here={id} goTo={(place) => goTo(place.line, place.column)} />}
     </div>
   );

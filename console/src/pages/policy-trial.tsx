@@ -71,9 +71,12 @@ function Report({ report }: { report: Replayed }) {
       {report.examples.map((example) => (
         <details key={example.id}>
           <summary>
-            <a href={`/log/${example.id}`}>Request {example.id}</a>: <Untrusted text={differences(example).join(", ") || "its text"} />
+            Request {example.id}: <Untrusted text={differences(example).join(", ") || "its text"} />
           </summary>
           <Lines lines={example.difference} />
+          <p>
+            <a href={`/log/${example.id}`}>Its page in the log</a>
+          </p>
         </details>
       ))}
     </div>

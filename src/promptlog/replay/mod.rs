@@ -219,7 +219,7 @@ impl Judged {
             .map(|model| model.chars_per_token);
         let rate = rate.unwrap_or(ModelFact::CHARS_PER_TOKEN);
         let is_asked = decision.queue.instead().is_none();
-        let is_refused = decision.deny.is_some();
+        let is_read = is_asked && decision.deny.is_none();
         Self {
             verdict: Verdict {
                 class: decision.class.as_str(),
@@ -229,13 +229,13 @@ impl Judged {
                     false => NOBODY.into(),
                 },
                 profile: decision.profile,
-                prompt_tokens: match is_asked {
+                prompt_tokens: match is_read {
                     true => prompt.tokens(rate),
                     false => 0,
                 },
                 refused_by: decision.deny.map(|denial| denial.by),
             },
-            is_read: is_asked && !is_refused,
+            is_read,
             rewritten: request,
             prompt,
         }
