@@ -62,10 +62,10 @@ pub(crate) fn run() {
         ("The engine, about 100 tokens", closed(MODEL, 1, 10), 12),
         (
             "Relayed streams of 60 tokens, sixteen at once",
-            closed(TALK, 16, 6),
+            closed(TALK, 16, 24),
             16,
         ),
-        ("Relayed streams of 60 tokens, 200 a second", Load::Open, 20),
+        ("Relayed streams of 60 tokens, 200 a second", Load::Open, 30),
     ] {
         println!("{what}, {pairs} pairs:");
         for mode in MODES {

@@ -157,6 +157,23 @@ mod tests {
     }
 
     #[test]
+    fn a_line_has_colours_where_they_are_wanted() {
+        let summary = Summary {
+            id: 1,
+            record: Record {
+                status: 503,
+                ..Record::default()
+            },
+            preview: "hello".to_owned(),
+        };
+        let of = |choice| line(&summary, Paint::chosen(choice));
+        let plain = of(clap::ColorChoice::Never);
+        assert!(!plain.contains('\u{1b}'), "{plain}");
+        let coloured = of(clap::ColorChoice::Always);
+        assert!(coloured.contains("\u{1b}["), "{coloured}");
+    }
+
+    #[test]
     fn a_record_is_one_line_whatever_its_client_wrote() {
         let forged = "x\n11-23 05:00:00 9999 200 chat FORGED";
         let summary = Summary {

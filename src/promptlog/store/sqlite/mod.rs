@@ -228,7 +228,38 @@ mod tests {
             number.unwrap_or(-1_i64)
         };
         assert_eq!(number("SELECT count(*) FROM records"), 0);
-        let normal = 1;
-        assert_eq!(number("PRAGMA synchronous"), normal);
+        assert_eq!(number("PRAGMA synchronous"), NORMAL);
+    }
+
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+
+    #[test]
+    fn a_flush_reaches_for_the_disk_once_and_those_after_a_checkpoint_make_up_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.sqlite");
+        let mut store = Store::open(&path, LIMITS).unwrap();
+        let small = chat(NOW, "hello", "hi");
+        let sync = |store: &Store| {
+            let sync = store
+                .connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0));
+            sync.unwrap_or(-1_i64)
+        };
+        store.write_ahead(&mut [&small].into_iter()).unwrap();
+        assert_eq!(sync(&store), NORMAL);
+        let noise = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let much: String = (0..700_000).map(noise).collect();
+        store
+            .write(&mut [&chat(NOW, &much, "hi")].into_iter())
+            .unwrap();
+        assert_eq!(sync(&store), FULL);
+        assert!(store.files.wal_len() >= CHECKPOINT_BYTES);
+        store.tidy(NOW, Duration::ZERO).unwrap();
+        let after = (0..=CHECKPOINT_REST).map(|_| {
+            store.write(&mut [&small].into_iter()).unwrap();
+            sync(&store)
+        });
+        assert_eq!(after.collect::<Vec<_>>(), [NORMAL, NORMAL, NORMAL, FULL]);
     }
 }
