@@ -102,7 +102,7 @@ pub struct Verdict {
     pub model: Arc<str>,
     /// The sampling profile.
     pub profile: Option<Arc<str>>,
-    /// Tokens of the prompt; 0 where no model is asked.
+    /// Tokens of the prompt; 0 where no model is asked, as where a rule refuses.
     pub prompt_tokens: u32,
     /// The rule that refuses it.
     pub refused_by: Option<Arc<str>>,
@@ -114,7 +114,8 @@ const CHUNK: usize = 256;
 const CHUNK_BYTES: usize = 8 << 20;
 
 impl Replay<'_> {
-    /// Runs the requests; `step` hears now and then how many more have been gone through. No rule looks into an image: `reader` need not read them.
+    /// Runs the requests; `step` hears now and then how many more have been gone through. No rule looks into an image:
+    /// `reader` need not read them.
     ///
     /// # Errors
     /// When the log cannot be read.
