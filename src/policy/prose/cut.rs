@@ -1,5 +1,7 @@
 //! Cutting texts short where it hurts least.
 
+use super::without_switches;
+
 /// The beginning of a text with a mark behind it, together at most `max` characters; `None` where the text is not
 /// longer than that. Cut at a sentence's end if one lies in the second half, else between words. A code fence that the
 /// cut leaves open is closed.
@@ -25,7 +27,8 @@ pub(crate) fn cut(text: &str, max: usize, mark: &str) -> Option<String> {
     })
 }
 
-/// As [`cut`], but what goes is the middle.
+/// As [`cut`], but what goes is the middle. A text without switches of thinking is left without: a word of a sentence or
+/// of code may be one where the cut has left it at the edge of a line.
 pub(crate) fn cut_middle(text: &str, max: usize, mark: &str) -> Option<String> {
     let count = text.chars().count();
     if count <= max {
@@ -48,7 +51,11 @@ pub(crate) fn cut_middle(text: &str, max: usize, mark: &str) -> Option<String> {
         .or_else(|| tail.find(' '))
         .filter(|at| *at < tail.len() / 2);
     let tail = begin.and_then(|at| tail.get(at + 1..)).unwrap_or(tail);
-    Some(format!("{}{mark}{tail}", head.trim_end()))
+    let kept = format!("{}{mark}{tail}", head.trim_end());
+    Some(match without_switches(&kept) {
+        Some((fewer, _)) if without_switches(text).is_none() => fewer,
+        _ => kept,
+    })
 }
 
 /// Where the text is best cut: behind the last sentence, or the last word, of its second half.

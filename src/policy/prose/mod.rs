@@ -3,6 +3,7 @@
 mod blocks;
 mod cut;
 mod sentences;
+mod switches;
 mod tokens;
 mod weight;
 mod words;
@@ -10,17 +11,10 @@ mod words;
 pub(crate) use blocks::{blocks, outer_block};
 pub(crate) use cut::{cut, cut_middle};
 pub(crate) use sentences::{leave_out, sentences};
+pub(crate) use switches::{SWITCHES, without_switches};
 pub(crate) use tokens::tokens;
 pub(crate) use weight::{Padding, carries};
 pub(crate) use words::{keys, name_keys, word_key, words};
-
-/// The switches of thinking that people type, and whether they ask for it.
-pub(crate) const SWITCHES: [(&str, bool); 4] = [
-    ("/think", true),
-    ("/no_think", false),
-    ("/nothink", false),
-    ("/no-think", false),
-];
 
 #[cfg(test)]
 mod tests;

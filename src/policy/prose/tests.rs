@@ -68,6 +68,24 @@ fn cuts_end_with_a_sentence_and_a_mark() {
 }
 
 #[test]
+fn a_cut_in_the_middle_makes_no_switch() {
+    let sentence = "It says /no_think /No_Think. in the middle of a long sentence, and /think here, as it does";
+    let code =
+        "Look:\n```\na\n/no_think\nb\n```\nAnd again:\n```\na\n/no_think\nb\n```\nso it is done";
+    for text in [sentence, code] {
+        assert_eq!(without_switches(text), None);
+        let long = text.chars().count();
+        for max in 20..long {
+            let cut = cut_middle(text, max, "\n[...]\n").unwrap();
+            assert_eq!(without_switches(&cut), None, "{cut}");
+        }
+    }
+    let own = "/think Why is the sky blue, and why is it red of an evening?";
+    let cut = cut_middle(own, 40, " - ").unwrap();
+    assert!(cut.starts_with("/think Why"), "{cut}");
+}
+
+#[test]
 fn weight_is_constraints_formats_and_names() {
     for carrying in [
         "Reply in JSON.",
