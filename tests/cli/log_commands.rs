@@ -14,6 +14,16 @@ use super::{
     text,
 };
 
+/// A gateway that has logged these questions.
+fn asked<const N: usize>(dir: &Path, questions: [&str; N]) -> Server {
+    let server = Server::start(dir, &["serve"], &[FAST]);
+    for question in questions {
+        assert_eq!(chat(&server, "", question).0, 200);
+    }
+    logged(&server, "", N);
+    server
+}
+
 fn printed(dir: &Path, args: &[&str]) -> String {
     let output = rkgate(dir, args);
     assert!(
@@ -65,10 +75,8 @@ fn what_comes_is_followed() {
 #[test]
 fn what_was_changed_is_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &["serve"], &[FAST]);
     let question = "Tell me of heat pumps. /think";
-    assert_eq!(chat(&server, "", question).0, 200);
-    logged(&server, "", 1);
+    let _server = asked(dir.path(), [question]);
     let diff = printed(dir.path(), &["log", "show", "--diff", "1"]);
     let lines = |sign: &str| {
         let changed = diff
@@ -83,11 +91,10 @@ fn what_was_changed_is_shown() {
 #[test]
 fn words_are_searched_for() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &["serve"], &[FAST]);
-    for question in ["How warm is a stove?", "How cold is a fridge?"] {
-        assert_eq!(chat(&server, "", question).0, 200);
-    }
-    logged(&server, "", 2);
+    let _server = asked(
+        dir.path(),
+        ["How warm is a stove?", "How cold is a fridge?"],
+    );
     let found = printed(dir.path(), &["log", "tail", "--text", "warm stov"]);
     assert_eq!(found.lines().count(), 1, "{found}");
     assert!(found.contains("How warm is a stove?"), "{found}");
@@ -96,11 +103,10 @@ fn words_are_searched_for() {
 #[test]
 fn other_rules_are_tried_on_what_was_logged() {
     let dir = tempfile::tempdir().unwrap();
-    let server = Server::start(dir.path(), &["serve"], &[FAST]);
-    for question in ["Who sings?", "Who is it that nobody may ask for?"] {
-        assert_eq!(chat(&server, "", question).0, 200);
-    }
-    logged(&server, "", 2);
+    let _server = asked(
+        dir.path(),
+        ["Who sings?", "Who is it that nobody may ask for?"],
+    );
     let tried = dir.path().join("tried");
     fs::create_dir(&tried).unwrap();
     let rules = r#"schema = 1
