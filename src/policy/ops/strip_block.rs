@@ -12,6 +12,7 @@ use crate::{
             keys::{Key, Kind},
             table::{self, Table},
         },
+        prose,
     },
     problem::Problem,
 };
@@ -175,16 +176,7 @@ impl StripBlock {
     /// The first opening tag outside of code fences.
     fn first(&self, text: &str) -> Option<(usize, &(String, String))> {
         let mut hits = self.opening.find_iter(text);
-        let hit = hits.find(|hit| !in_fence(text, hit.start()))?;
+        let hit = hits.find(|hit| !text.get(..hit.start()).is_some_and(prose::in_fence))?;
         Some((hit.start(), self.tags.get(hit.pattern().as_usize())?))
     }
-}
-
-/// Whether an odd number of fences stands before this place.
-fn in_fence(text: &str, at: usize) -> bool {
-    let before = text.get(..at).unwrap_or_default();
-    let fences = before
-        .lines()
-        .filter(|line| line.trim_start().starts_with("```"));
-    fences.count() % 2 == 1
 }

@@ -9,7 +9,7 @@ mod weight;
 mod words;
 
 pub(crate) use blocks::{blocks, outer_block};
-pub(crate) use cut::{cut, cut_middle};
+pub(crate) use cut::{cut, cut_middle, in_fence};
 pub(crate) use sentences::{leave_out, sentences};
 pub(crate) use switches::{SWITCHES, without_switches};
 pub(crate) use tokens::tokens;

@@ -68,6 +68,23 @@ fn cuts_end_with_a_sentence_and_a_mark() {
 }
 
 #[test]
+fn a_cut_in_the_middle_leaves_code_code_and_prose_prose() {
+    let text = "Look:\n```\nin\nin\n```\nout\nout\n```rust\nin\n``` \nout";
+    for max in 20..text.len() {
+        let cut = cut_middle(text, max, "\n[...]\n").unwrap();
+        let mut within = false;
+        for line in cut.lines() {
+            match line {
+                "in" => assert!(within, "{cut}"),
+                "out" | "[...]" => assert!(!within, "{cut}"),
+                _ => within ^= line.starts_with("```"),
+            }
+        }
+        assert!(cut.chars().count() <= max, "{cut}");
+    }
+}
+
+#[test]
 fn a_cut_in_the_middle_makes_no_switch() {
     let sentence = "It says /no_think /No_Think. in the middle of a long sentence, and /think here, as it does";
     let code =
