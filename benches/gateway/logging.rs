@@ -28,6 +28,8 @@ const SPEED: &str = "40";
 /// Requests that a gateway answers before it is measured, on each of sixteen connections: the log compresses from
 /// its own records then.
 const WARM_UP: usize = 6;
+/// Turns of each comparison.
+const TURNS: usize = 16;
 
 /// What a gateway has to do.
 #[derive(Debug, Clone, Copy)]
@@ -51,25 +53,24 @@ pub(crate) fn run() {
         stub.port
     );
     println!(
-        "\nThe prompt log by `content`, beside requests to the same process that say `x-rkgate-log: off`, turn about: two processes differ by a tenth for as long as they run. Medians; the writer's time is in it; what is more is taken pair by pair (to reach: +5 %, and p99 as with `off`)."
+        "\nThe prompt log by `content`, beside requests that say `x-rkgate-log: off` (to reach: +5 % CPU, and p99 as with `off`). CPU: two gateways under the same load at the same time, of which one logs, the other in the next turn; means of {TURNS} turns, medians of the rest. First token: one gateway alone, turn about."
     );
     let closed = |model, connections, requests| Load::Closed {
         model,
         connections,
         requests,
     };
-    for (what, load, pairs) in [
-        ("The engine, about 100 tokens", closed(MODEL, 1, 10), 12),
+    for (what, load) in [
+        ("The engine, about 100 tokens", closed(MODEL, 1, 10)),
         (
             "Relayed streams of 60 tokens, sixteen at once",
             closed(TALK, 16, 24),
-            16,
         ),
-        ("Relayed streams of 60 tokens, 200 a second", Load::Open, 30),
+        ("Relayed streams of 60 tokens, 200 a second", Load::Open),
     ] {
-        println!("{what}, {pairs} pairs:");
+        println!("{what}:");
         for mode in MODES {
-            compare(mode, load, pairs, &upstream);
+            compare(mode, load, &upstream);
         }
     }
 }
@@ -83,30 +84,42 @@ struct Turns {
 }
 
 /// Prints what a load takes that is logged in this mode, and what one that is not.
-fn compare(mode: &str, load: Load, pairs: usize, upstream: &str) {
-    let dir = tempfile::tempdir().expect("temp dir");
-    let gateway = start(dir.path(), mode, upstream);
+fn compare(mode: &str, load: Load, upstream: &str) {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("temp dir"));
+    let gateways = dirs.each_ref().map(|dir| start(dir.path(), mode, upstream));
     let (mut logged, mut unlogged) = (Turns::default(), Turns::default());
-    for pair in 0..pairs {
-        let mut turns = [("", &mut logged), (UNLOGGED, &mut unlogged)];
-        turns.rotate_left(pair % 2);
-        for (fields, turns) in turns {
-            let mut firsts = Vec::new();
-            turns.spent.push(Spent::per_request(&gateway, || {
-                firsts = load.run(gateway.port, fields, (pair + 1) * 10_000);
-                flushed();
-                firsts.len()
-            }));
+    for turn in 0..TURNS {
+        let mut sides = [("", &mut logged), (UNLOGGED, &mut unlogged)];
+        sides.rotate_left(turn % 2);
+        thread::scope(|scope| {
+            for (gateway, (fields, turns)) in gateways.iter().zip(sides) {
+                scope.spawn(move || {
+                    turns.spent.push(Spent::per_request(gateway, || {
+                        let count = load.run(gateway.port, fields, (turn + 1) * 10_000).len();
+                        flushed();
+                        count
+                    }));
+                });
+            }
+        });
+    }
+    let [gateway, _] = gateways;
+    for turn in 0..TURNS {
+        let mut sides = [("", &mut logged), (UNLOGGED, &mut unlogged)];
+        sides.rotate_left(turn % 2);
+        for (fields, turns) in sides {
+            let mut firsts = load.run(gateway.port, fields, (TURNS + turn + 1) * 10_000);
+            flushed();
             turns.halves.push(percentile(&mut firsts, 50.0));
             turns.tails.push(percentile(&mut firsts, 99.0));
         }
     }
     for (mode, turns) in [(mode, &logged), ("off", &unlogged)] {
         println!(
-            "  {mode:<10} first token p50 {:>6.0} us, p99 {:>6.0} us; {}",
+            "  {mode:<10} {}; first token p50 {:>6.0} us, p99 {:>6.0} us",
+            told(&turns.spent, &unlogged.spent),
             median(turns.halves.clone()),
             median(turns.tails.clone()),
-            told(&turns.spent, &unlogged.spent),
         );
     }
 }
@@ -157,18 +170,33 @@ impl Spent {
     }
 }
 
-/// What some turns took, and by how many percent each took more than its pair, in the median: a machine that others
-/// share is slower from one minute to the next.
-fn told(spent: &[Spent], reference: &[Spent]) -> String {
-    let pairs = spent.iter().zip(reference);
-    let more = pairs.map(|(spent, off)| 100.0 * (spent.whole - off.whole) / off.whole);
+/// What some turns took, and by how many percent more than what ran beside them. Two gateways differ by some percent for
+/// as long as they run; in two turns, each has logged once.
+fn told(spent: &[Spent], beside: &[Spent]) -> String {
+    let ratios: Vec<f64> = spent
+        .iter()
+        .zip(beside)
+        .map(|(spent, off)| (spent.whole / off.whole).ln())
+        .collect();
+    let more: Vec<f64> = ratios
+        .chunks_exact(2)
+        .map(|turns| 100.0 * ((turns.iter().sum::<f64>() / 2.0).exp() - 1.0))
+        .collect();
+    let (mean, error) = mean(&more);
     let of = |part: fn(&Spent) -> f64| median(spent.iter().map(part).collect());
     format!(
-        "{:>6.0} us CPU per request {:>+6.1} %, the writer {:>5.0} us",
+        "{:>6.0} us CPU per request {mean:>+6.1} % +- {error:.1}, the writer {:>5.0} us",
         of(|spent| spent.whole),
-        median(more.collect()),
         of(|spent| spent.writer),
     )
+}
+
+/// The mean of some measurements, and its standard error.
+fn mean(values: &[f64]) -> (f64, f64) {
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (mean, (squares / (count - 1.0) / count).sqrt())
 }
 
 fn start(dir: &Path, mode: &str, upstream: &str) -> Process {

@@ -15,6 +15,8 @@ pub(super) fn indexed(text: &str, out: &mut String) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
+    // As long as the text, with a space before it.
+    out.reserve(end + 1);
     words(&text[..end], &mut |word, kind| match kind {
         Kind::Spaced => push_lower(word, out),
         Kind::Unspaced => {

@@ -22,6 +22,8 @@ const MOST_TEXTS: usize = 1 << 15;
 /// Records that a dictionary is made of, and what of each.
 pub(super) const EXAMPLES: usize = 64;
 const EXAMPLE_BYTES: usize = 8 << 10;
+/// Room for JSON that is kept from one record to the next, in bytes.
+const LARGEST_ROOM: usize = 64 << 10;
 
 /// The segment that records are added to.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) struct Segment {
     pub(super) id: i64,
     known: Known,
     packer: Packer,
+    /// Room for a record's JSON, which every record would make for itself step by step.
+    json: Vec<u8>,
     /// Records that it may still take; `None` for as many as come.
     room: Option<usize>,
     /// Times of its records.
@@ -62,6 +66,7 @@ impl Segment {
             id,
             known: Known::default(),
             packer: Packer::new(&dictionary.data)?,
+            json: Vec::new(),
             room: dictionary.is_makeshift.then_some(EXAMPLES),
             oldest: time,
             newest: time,
@@ -84,17 +89,20 @@ impl Segment {
     /// Takes a record apart and compresses it.
     pub(super) fn pack(&mut self, id: i64, record: &Record) -> io::Result<Packed> {
         let (detail, images) = Detail::of(id, record, Texts::new(&mut self.known, id));
-        let json = serde_json::to_vec(&detail)?;
+        self.json.clear();
+        serde_json::to_writer(&mut self.json, &detail)?;
         let mut pack = |data: &[u8]| self.packer.pack(data);
         let words = record.content.as_ref();
-        Ok(Packed {
-            detail: pack(&json)?,
+        let packed = Packed {
+            detail: pack(&self.json)?,
             images: images
                 .iter()
                 .map(|image| pack(image.as_bytes()))
                 .collect::<Result<_, _>>()?,
             words: words.map_or(String::new(), |content| searched(&record.class, content)),
-        })
+        };
+        self.json.shrink_to(LARGEST_ROOM);
+        Ok(packed)
     }
 
     /// Takes note of a record.
