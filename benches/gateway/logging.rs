@@ -28,8 +28,9 @@ const SPEED: &str = "40";
 /// Requests that a gateway answers before it is measured, on each of sixteen connections: the log compresses from
 /// its own records then.
 const WARM_UP: usize = 6;
-/// Turns of each comparison.
+/// Turns of two gateways side by side, and of one alone.
 const TURNS: usize = 16;
+const ALONE: usize = 8;
 
 /// What a gateway has to do.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +65,7 @@ pub(crate) fn run() {
         ("The engine, about 100 tokens", closed(MODEL, 1, 10)),
         (
             "Relayed streams of 60 tokens, sixteen at once",
-            closed(TALK, 16, 24),
+            closed(TALK, 16, 10),
         ),
         ("Relayed streams of 60 tokens, 200 a second", Load::Open),
     ] {
@@ -104,7 +105,7 @@ fn compare(mode: &str, load: Load, upstream: &str) {
         });
     }
     let [gateway, _] = gateways;
-    for turn in 0..TURNS {
+    for turn in 0..ALONE {
         let mut sides = [("", &mut logged), (UNLOGGED, &mut unlogged)];
         sides.rotate_left(turn % 2);
         for (fields, turns) in sides {

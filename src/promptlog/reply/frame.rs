@@ -1,36 +1,72 @@
 //! Events that differ in their text alone, as most of a stream do: they are known without being read again.
 
+use std::hash::{BuildHasher, Hasher};
+
+use arrayvec::ArrayVec;
+use foldhash::fast::RandomState;
 use memchr::memchr_iter;
 
-use super::chunk::{Chunks, Field, Place};
+use super::{
+    LARGEST,
+    chunk::{Chunks, Field, Place},
+};
 use crate::wire::sse::SseReader;
+
+/// Bytes of text that wait: what two lines of a cache have room for.
+const WAITING: usize = 80;
 
 /// Reads a stream.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    events: SseReader,
     frame: Frame,
+    events: SseReader,
 }
 
-/// All bytes of the last event but its text.
+/// What is known of the last event: all but its text.
+///
+/// A stream brings an event each few milliseconds, when nothing of it is in the processor's caches any more, and to follow
+/// a reference costs more than the comparison. So all there is lies together, in two lines of a cache: the event's bytes
+/// are known by their hash, keyed at random for each stream, and the last words wait here until there are more of them.
 #[derive(Debug, Default)]
+#[repr(align(64))]
 struct Frame {
-    /// Up to the text, with its first quote; empty where the event is not to be known again.
-    before: Vec<u8>,
-    /// From its second quote to the blank line.
-    after: Vec<u8>,
+    /// Bytes up to the text, with its first quote; 0 where the event is not to be known again, else no event is begun.
+    before: u32,
+    /// Bytes from the text's second quote to the blank line.
+    after: u32,
+    /// Of both.
+    hash: u64,
+    key: RandomState,
+    /// Bytes of the stream that were taken.
+    taken: usize,
     field: Field,
+    /// The last text of this field.
+    text: ArrayVec<u8, WAITING>,
 }
+
+const _: () = assert!(size_of::<Frame>() == 128);
 
 impl Events {
+    /// Takes a piece that is one event, if it is known but for its text. What is longer in all than is kept is left.
+    pub(super) fn pass(&mut self, piece: &[u8], chunks: &mut Chunks) -> bool {
+        let taken = self.frame.taken + piece.len();
+        match self.frame.strip(piece) {
+            Some((text, [])) if taken <= LARGEST => {
+                self.frame.say(text, chunks);
+                self.frame.taken = taken;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Takes the next piece.
     pub(super) fn push(&mut self, piece: &[u8], chunks: &mut Chunks) {
+        self.frame.taken += piece.len();
         let mut rest = piece;
         while !rest.is_empty() {
-            if self.events.is_between()
-                && let Some((text, after)) = self.frame.strip(rest)
-            {
-                chunks.say(text, self.frame.field);
+            if let Some((text, after)) = self.frame.strip(rest) {
+                self.frame.say(text, chunks);
                 rest = after;
             } else {
                 let mut ends = memchr_iter(b'\n', rest).map(|end| end + 1);
@@ -43,8 +79,14 @@ impl Events {
         }
     }
 
+    /// Bytes that were taken.
+    pub(super) fn taken(&self) -> usize {
+        self.frame.taken
+    }
+
     /// Ends the stream.
-    pub(super) fn finish(self, chunks: &mut Chunks) {
+    pub(super) fn finish(mut self, chunks: &mut Chunks) {
+        self.frame.forget(chunks);
         self.events.finish(|data| {
             chunks.take(data);
         });
@@ -52,34 +94,54 @@ impl Events {
 
     fn read(&mut self, part: &[u8], chunks: &mut Chunks) {
         let Self { events, frame } = self;
-        frame.forget();
+        frame.forget(chunks);
         let begins = events.is_between();
+        let mut known = None;
         let mut count = 0;
         events.push(part, |data| {
             count += 1;
-            if let Some(place) = chunks.take(data) {
-                frame.learn(part, data, &place);
-            }
+            known = chunks
+                .take(data)
+                .and_then(|place| Some((parts(part, data, &place)?, place.field)));
         });
-        if !(begins && count == 1 && events.is_between()) {
-            frame.forget();
+        if let Some((parts, field)) = known
+            && begins
+            && count == 1
+            && events.is_between()
+        {
+            frame.learn(parts, field);
         }
     }
+}
+
+/// What stands before and behind the text of an event whose data has its text in this place.
+fn parts<'e>(event: &'e [u8], data: &[u8], place: &Place) -> Option<(&'e [u8], &'e [u8])> {
+    let start = match event {
+        [b'd', b'a', b't', b'a', b':', b' ', ..] => 6,
+        _ => 5,
+    };
+    let before = event.get(..start + place.text.start)?;
+    let after = event.get(start + place.text.end..)?;
+    let is_all = before.starts_with(b"data:") && event.get(start..)?.starts_with(data);
+    is_all.then_some((before, after))
 }
 
 impl Frame {
     /// The text of the event that is next, valid UTF-8, if it is like the last one, and what follows it.
     fn strip<'p>(&self, piece: &'p [u8]) -> Option<(&'p [u8], &'p [u8])> {
-        if self.before.is_empty() {
+        if self.before == 0 {
             return None;
         }
-        let rest = piece.strip_prefix(self.before.as_slice())?;
+        let (before, rest) = piece.split_at_checked(self.before as usize)?;
         // An escape is to be read, and a control character is no JSON.
         let end = rest
             .iter()
             .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))?;
         let (text, rest) = rest.split_at(end);
-        let rest = rest.strip_prefix(self.after.as_slice())?;
+        let (after, rest) = rest.split_at_checked(self.after as usize)?;
+        if self.hash(before, after) != self.hash {
+            return None;
+        }
         // Where one field of reasoning is empty, the next one counts.
         if text.is_empty() && self.field == Field::Reasoning {
             return None;
@@ -88,30 +150,35 @@ impl Frame {
         (text.is_ascii() || std::str::from_utf8(text).is_ok()).then_some((text, rest))
     }
 
-    /// Takes note of an event whose data has its text in this place.
-    fn learn(&mut self, event: &[u8], data: &[u8], place: &Place) {
-        let Place { text, field } = place;
-        let start = match event {
-            [b'd', b'a', b't', b'a', b':', b' ', ..] => 6,
-            _ => 5,
-        };
-        if let (Some(before), Some(after)) = (
-            event.get(..start + text.start),
-            event.get(start + text.end..),
-        ) && before.starts_with(b"data:")
-            && event
-                .get(start..)
-                .is_some_and(|rest| rest.starts_with(data))
-        {
-            self.before.extend_from_slice(before);
-            self.after.extend_from_slice(after);
-            self.field = *field;
+    fn hash(&self, before: &[u8], after: &[u8]) -> u64 {
+        let mut hasher = self.key.build_hasher();
+        hasher.write(before);
+        hasher.write(after);
+        hasher.finish()
+    }
+
+    /// Takes note of an event with this before and behind its text.
+    fn learn(&mut self, (before, after): (&[u8], &[u8]), field: Field) {
+        if let (Ok(front), Ok(back)) = (before.len().try_into(), after.len().try_into()) {
+            (self.before, self.after) = (front, back);
+            self.hash = self.hash(before, after);
+            self.field = field;
         }
     }
 
-    fn forget(&mut self) {
-        self.before.clear();
-        self.after.clear();
+    /// Takes the text of an event that is known.
+    fn say(&mut self, text: &[u8], chunks: &mut Chunks) {
+        if self.text.try_extend_from_slice(text).is_err() {
+            chunks.say(&self.text, self.field);
+            chunks.say(text, self.field);
+            self.text.clear();
+        }
+    }
+
+    fn forget(&mut self, chunks: &mut Chunks) {
+        chunks.say(&self.text, self.field);
+        self.text.clear();
+        self.before = 0;
     }
 }
 
@@ -127,7 +194,9 @@ mod tests {
         let (mut events, mut chunks) = (Events::default(), Chunks::default());
         for piece in pieces {
             if knows {
-                events.push(piece, &mut chunks);
+                if !events.pass(piece, &mut chunks) {
+                    events.push(piece, &mut chunks);
+                }
             } else {
                 events.read(piece, &mut chunks);
             }

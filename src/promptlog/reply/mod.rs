@@ -28,8 +28,6 @@ pub struct ReplyBody {
     coding: Coding,
     /// What is to be read yet, as it is packed; of a stream, what nothing could be read of.
     body: Vec<u8>,
-    /// Bytes that were taken.
-    length: usize,
     is_cut: bool,
     events: Events,
     chunks: Chunks,
@@ -72,14 +70,19 @@ impl ReplyBody {
 
     /// Takes the next piece; of an answer that is longer than 8 MiB, the beginning.
     pub fn push(&mut self, piece: &[u8]) {
-        if matches!(self.coding, Coding::Other(_)) {
+        if self.events.pass(piece, &mut self.chunks) || matches!(self.coding, Coding::Other(_)) {
             return;
         }
-        let room = LARGEST.saturating_sub(self.length);
+        let is_read_at_once = self.is_read_at_once();
+        let taken = if is_read_at_once {
+            self.events.taken()
+        } else {
+            self.body.len()
+        };
+        let room = LARGEST.saturating_sub(taken);
         self.is_cut |= piece.len() > room;
         let piece = piece.get(..room).unwrap_or(piece);
-        self.length += piece.len();
-        if self.is_read_at_once() {
+        if is_read_at_once {
             self.events.push(piece, &mut self.chunks);
             if self.chunks.found() {
                 self.body = Vec::new();

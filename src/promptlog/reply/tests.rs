@@ -43,6 +43,29 @@ fn a_stream_is_read_event_by_event() {
 }
 
 #[test]
+fn a_long_stream_is_read_however_long_its_pieces() {
+    let event = |text: &str| {
+        format!(
+            "data: {{\"id\":\"c7\",\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+        )
+    };
+    let words: Vec<String> = (0..1000).map(|word| format!("{word} ")).collect();
+    let events: Vec<String> = words.iter().map(|word| event(word)).collect();
+    let stream = events.concat();
+    let whole = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut body = ReplyBody::new(true, Coding::Identity);
+        pieces.for_each(|piece| body.push(piece));
+        body.read().answer.content
+    };
+    let said = whole(&mut events.iter().map(|event| event.as_bytes()));
+    assert_eq!(said, words.concat());
+    for length in [1, 61, 4096, stream.len()] {
+        let said = whole(&mut stream.as_bytes().chunks(length));
+        assert_eq!(said, words.concat(), "{length}");
+    }
+}
+
+#[test]
 fn a_whole_answer_is_read_and_anything_else_passed_over() {
     let text = r#"{"choices":[{"message":{"content":"Hi","tool_calls":null},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":2}}"#;
     let reply = read(text, false);
