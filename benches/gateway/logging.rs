@@ -30,7 +30,7 @@ const SPEED: &str = "40";
 const WARM_UP: usize = 6;
 /// Turns of two gateways side by side, and of one alone.
 const TURNS: usize = 16;
-const ALONE: usize = 8;
+const ALONE: usize = 20;
 
 /// What a gateway has to do.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +54,7 @@ pub(crate) fn run() {
         stub.port
     );
     println!(
-        "\nThe prompt log by `content`, beside requests that say `x-rkgate-log: off` (to reach: +5 % CPU, and p99 as with `off`). CPU: two gateways under the same load at the same time, of which one logs, the other in the next turn; means of {TURNS} turns, medians of the rest. First token: one gateway alone, turn about."
+        "\nThe prompt log by `content`, beside requests that say `x-rkgate-log: off` (to reach: +5 % CPU, and p99 as with `off`); means and their standard errors, medians of the rest. Side by side: two gateways under the same load at the same time, of which one logs, in the next turn the other: what logging takes itself. Alone: one gateway that logs and does not, turn about: with it what it takes from the caches of all else on the core, and the machine's moods."
     );
     let closed = |model, connections, requests| Load::Closed {
         model,
@@ -81,7 +81,9 @@ pub(crate) fn run() {
 struct Turns {
     halves: Vec<f64>,
     tails: Vec<f64>,
-    spent: Vec<Spent>,
+    /// Side by side.
+    beside: Vec<Spent>,
+    alone: Vec<Spent>,
 }
 
 /// Prints what a load takes that is logged in this mode, and what one that is not.
@@ -95,7 +97,7 @@ fn compare(mode: &str, load: Load, upstream: &str) {
         thread::scope(|scope| {
             for (gateway, (fields, turns)) in gateways.iter().zip(sides) {
                 scope.spawn(move || {
-                    turns.spent.push(Spent::per_request(gateway, || {
+                    turns.beside.push(Spent::per_request(gateway, || {
                         let count = load.run(gateway.port, fields, (turn + 1) * 10_000).len();
                         flushed();
                         count
@@ -109,16 +111,21 @@ fn compare(mode: &str, load: Load, upstream: &str) {
         let mut sides = [("", &mut logged), (UNLOGGED, &mut unlogged)];
         sides.rotate_left(turn % 2);
         for (fields, turns) in sides {
-            let mut firsts = load.run(gateway.port, fields, (TURNS + turn + 1) * 10_000);
-            flushed();
+            let mut firsts = Vec::new();
+            turns.alone.push(Spent::per_request(&gateway, || {
+                firsts = load.run(gateway.port, fields, (TURNS + turn + 1) * 10_000);
+                flushed();
+                firsts.len()
+            }));
             turns.halves.push(percentile(&mut firsts, 50.0));
             turns.tails.push(percentile(&mut firsts, 99.0));
         }
     }
     for (mode, turns) in [(mode, &logged), ("off", &unlogged)] {
         println!(
-            "  {mode:<10} {}; first token p50 {:>6.0} us, p99 {:>6.0} us",
-            told(&turns.spent, &unlogged.spent),
+            "  {mode:<8} side by side {}; alone {}, first token p50 {:>5.0} us, p99 {:>5.0} us",
+            told(&turns.beside, &unlogged.beside),
+            told(&turns.alone, &unlogged.alone),
             median(turns.halves.clone()),
             median(turns.tails.clone()),
         );
@@ -171,12 +178,12 @@ impl Spent {
     }
 }
 
-/// What some turns took, and by how many percent more than what ran beside them. Two gateways differ by some percent for
-/// as long as they run; in two turns, each has logged once.
-fn told(spent: &[Spent], beside: &[Spent]) -> String {
+/// What some turns took, and by how many percent more than those that go with them. Two gateways differ by some percent
+/// for as long as they run; in two turns, each has logged once.
+fn told(spent: &[Spent], unlogged: &[Spent]) -> String {
     let ratios: Vec<f64> = spent
         .iter()
-        .zip(beside)
+        .zip(unlogged)
         .map(|(spent, off)| (spent.whole / off.whole).ln())
         .collect();
     let more: Vec<f64> = ratios
@@ -186,7 +193,7 @@ fn told(spent: &[Spent], beside: &[Spent]) -> String {
     let (mean, error) = mean(&more);
     let of = |part: fn(&Spent) -> f64| median(spent.iter().map(part).collect());
     format!(
-        "{:>6.0} us CPU per request {mean:>+6.1} % +- {error:.1}, the writer {:>5.0} us",
+        "{:>5.0} us CPU per request {mean:>+5.1} % +- {error:.1}, the writer {:>4.0} us",
         of(|spent| spent.whole),
         of(|spent| spent.writer),
     )
